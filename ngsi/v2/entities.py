@@ -1,0 +1,240 @@
+"""Entities and attributes of NGSIv2 requests to the model's updates.
+
+Source: Orion API, sections "JSON Entity Representation" to "Partial Representations". Errors
+carry the descriptions that Orion's clients know. Pure functions of the document.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ngsi.errors import BadRequest, ParseError, UnsupportedMediaType
+from ngsi.geometry import GEO_TYPES
+from ngsi.instants import DATE_TYPES, canonical_instant
+from ngsi.model import (
+    DATE_EXPIRES,
+    DEFAULT_ENTITY_TYPE,
+    AttributeUpdate,
+    EntityUpdate,
+    JsonValue,
+    Metadata,
+    default_type,
+)
+from ngsi.syntax import check_id, check_name, has_forbidden, is_identifier
+from ngsi.v2.document import load_document, load_object, normalize, normalize_number
+
+TEXT_UNRESTRICTED: Final = "TextUnrestricted"
+_DATE_OPERATORS: Final = frozenset({"$min", "$max"})
+
+
+def decode_entity(body: bytes, key_values: bool) -> EntityUpdate:
+    """The entity of POST /v2/entities."""
+    document = load_object(body)
+    if "id" not in document:
+        raise BadRequest("entity id length: 0, min length supported: 1")
+    entity_id = document["id"]
+    if type(entity_id) is not str:
+        raise BadRequest("Invalid JSON type for entity id")
+    check_id(entity_id)
+    entity_type = DEFAULT_ENTITY_TYPE
+    if "type" in document:
+        entity_type = document["type"]
+        if type(entity_type) is not str:
+            raise BadRequest("Invalid JSON type for entity type")
+        entity_type = check_name(entity_type, "entity type")
+    return EntityUpdate(entity_id, entity_type, _decode_attributes(document, key_values))
+
+
+def decode_attributes(body: bytes, key_values: bool) -> dict[str, AttributeUpdate]:
+    """The attributes of POST, PATCH and PUT /v2/entities/{id}/attrs."""
+    document = load_object(body)
+    if "id" in document:
+        raise BadRequest("entity id specified in payload")
+    if "type" in document:
+        raise BadRequest("entity type specified in payload")
+    if not document:
+        raise BadRequest("empty payload")
+    return _decode_attributes(document, key_values)
+
+
+def decode_attribute(name: str, body: bytes) -> AttributeUpdate:
+    """The attribute of PUT /v2/entities/{id}/attrs/{name}."""
+    document = load_object(body)
+    return _decode_attribute(check_name(name, "attribute name"), document)
+
+
+def decode_attribute_value(body: bytes, content_type: str) -> AttributeUpdate:
+    """The value of PUT /v2/entities/{id}/attrs/{name}/value, as JSON or as text."""
+    if content_type == "text/plain":
+        return AttributeUpdate(None, _decode_text_value(body), None, only_value=True)
+    document = load_document(body)
+    if type(document) is not dict and type(document) is not list:
+        raise BadRequest("Neither JSON Object nor JSON Array for attribute::value")
+    return AttributeUpdate(None, normalize(document, unrestricted=False), None, only_value=True)
+
+
+def decode_entity_object(document: Any, key_values: bool) -> EntityUpdate:
+    """One entity of a batch update or notification; its type may be missing."""
+    if type(document) is not dict:
+        raise BadRequest("entity is not a JSON object")
+    if "id" not in document and "idPattern" not in document:
+        raise BadRequest("nor /id/ nor /idPattern/ present")
+    if "id" in document and "idPattern" in document:
+        raise BadRequest("both /id/ and /idPattern/ present")
+    if "idPattern" in document:
+        raise BadRequest("/idPattern/ is not allowed in an update")
+    if "typePattern" in document:
+        raise BadRequest("/typePattern/ is not allowed in an update")
+    entity_id = document["id"]
+    if type(entity_id) is not str:
+        raise BadRequest("Invalid JSON type for entity id")
+    if not is_identifier(entity_id):
+        raise BadRequest("Invalid characters in entity id")
+    entity_type = document.get("type")
+    if "type" in document:
+        if type(entity_type) is not str:
+            raise BadRequest("Invalid JSON type for entity type")
+        if not entity_type:
+            raise BadRequest("entity type length: 0, min length supported: 1")
+        if not is_identifier(entity_type):
+            raise BadRequest("Invalid characters in entity type")
+    attributes = _decode_attributes(document, key_values)
+    if not entity_id:
+        raise BadRequest("id and idPattern cannot be both empty at the same time")
+    check_id(entity_id)
+    if entity_type is not None:
+        entity_type = check_name(entity_type, "entity type")
+    return EntityUpdate(entity_id, entity_type, attributes)
+
+
+def _decode_attributes(document: dict[str, Any], key_values: bool) -> dict[str, AttributeUpdate]:
+    attributes: dict[str, AttributeUpdate] = {}
+    for name, member in document.items():
+        if name == "id" or name == "type":
+            continue
+        name = check_name(name, "attribute name")
+        if key_values:
+            attributes[name] = AttributeUpdate(
+                default_type(member), normalize(member, unrestricted=False), None
+            )
+        elif type(member) is dict:
+            attributes[name] = _decode_attribute(name, member)
+        else:
+            raise BadRequest("attribute must be a JSON object, unless keyValues option is used")
+    return attributes
+
+
+def _decode_attribute(name: str, document: dict[str, Any]) -> AttributeUpdate:
+    value: JsonValue = None
+    attribute_type: str | None = None
+    metadata: Metadata | None = None
+    for field, member in document.items():
+        if field == "value":
+            value = member
+        elif field == "type":
+            if type(member) is not str:
+                raise BadRequest("invalid JSON type for attribute type")
+            attribute_type = check_name(member, "attribute type")
+        elif field == "metadata":
+            metadata = _decode_metadata(member)
+        else:
+            raise BadRequest("unrecognized property for context attribute")
+    if attribute_type is None:
+        attribute_type = default_type(value)
+    elif attribute_type in DATE_TYPES:
+        value = _normalize_date(value)
+    elif attribute_type in GEO_TYPES:
+        _check_geo_value(attribute_type, value)
+    elif name == DATE_EXPIRES:
+        raise BadRequest("dateExpires must be of type DateTime")
+    unrestricted = attribute_type == TEXT_UNRESTRICTED or (
+        metadata is not None
+        and TEXT_UNRESTRICTED in metadata
+        and metadata[TEXT_UNRESTRICTED]["value"] is True
+    )
+    return AttributeUpdate(attribute_type, normalize(value, unrestricted), metadata)
+
+
+def _normalize_date(value: JsonValue) -> JsonValue:
+    """A DateTime value as canonical text; null and {"$min": d}, {"$max": d} are allowed."""
+    if value is None:
+        return None
+    if type(value) is str:
+        text = canonical_instant(value)
+    elif type(value) is dict and len(value) == 1 and not _DATE_OPERATORS.isdisjoint(value):
+        ((operator, operand),) = value.items()
+        text = canonical_instant(operand) if type(operand) is str else None
+        if text is not None:
+            return {operator: text}
+    else:
+        text = None
+    if text is None:
+        raise BadRequest("date has invalid format in attribute value")
+    return text
+
+
+def _check_geo_value(attribute_type: str, value: JsonValue) -> None:
+    if attribute_type == "geo:json" and value is not None and type(value) is not dict:
+        raise BadRequest("geo:json needs an object or null as value")
+
+
+def _decode_metadata(document: Any) -> Metadata:
+    if type(document) is not dict:
+        raise BadRequest("metadata not a JSON object")
+    metadata: Metadata = {}
+    for name, member in document.items():
+        if type(member) is not dict:
+            raise BadRequest("metadata must be a JSON object")
+        name = check_name(name, "metadata name")
+        value: JsonValue = None
+        metadata_type: str | None = None
+        for field, content in member.items():
+            if field == "value":
+                value = content
+            elif field == "type":
+                if type(content) is not str:
+                    raise BadRequest("invalid JSON type for attribute metadata type")
+                metadata_type = check_name(content, "metadata type")
+            else:
+                raise BadRequest("invalid JSON field for attribute metadata")
+        if metadata_type is None:
+            metadata_type = default_type(value)
+        elif metadata_type in DATE_TYPES and value is not None:
+            value = canonical_instant(value) if type(value) is str else None
+            if value is None:
+                raise BadRequest("date has invalid format in metadata value")
+        if type(value) is str and has_forbidden(value):
+            raise BadRequest("Invalid characters in metadata value")
+        metadata[name] = {"type": metadata_type, "value": normalize(value, unrestricted=True)}
+    return metadata
+
+
+def _decode_text_value(body: bytes) -> JsonValue:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("attribute value type not recognized") from None
+    if text.startswith('"'):
+        if len(text) < 2 or not text.endswith('"'):
+            raise BadRequest("Missing citation-mark at end of string")
+        text = text[1:-1]
+        if has_forbidden(text):
+            raise BadRequest("Invalid characters in attribute value")
+        return text
+    if text in ("true", "false", "null"):
+        return {"true": True, "false": False, "null": None}[text]
+    try:
+        number = load_document(body)
+    except (ParseError, BadRequest):
+        number = None
+    if type(number) is int:
+        return number
+    if type(number) is float:
+        return normalize_number(number)
+    raise BadRequest("attribute value type not recognized")
+
+
+def check_json_body(content_type: str) -> None:
+    """All operations but the update of a value take JSON alone."""
+    if content_type != "application/json":
+        raise UnsupportedMediaType(f"not supported content type: {content_type}")

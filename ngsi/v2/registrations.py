@@ -1,0 +1,138 @@
+"""Registration documents of NGSIv2 to `ngsi.registration` and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ngsi.errors import BadRequest, NotImplementedByBroker
+from ngsi.instants import format_instant
+from ngsi.model import EntitySelector
+from ngsi.registration import ContextProvider, ForwardingMode, Registration
+from ngsi.urls import parse_url
+from ngsi.v2.fields import (
+    read_description,
+    read_expires,
+    read_names,
+    read_selectors,
+    read_string,
+    render_selector,
+)
+
+
+def decode_registration(document: Any, registration_id: str, service_path: str) -> Registration:
+    """The registration of POST /v2/registrations."""
+    if type(document) is not dict:
+        raise BadRequest("not a JSON object")
+    if not document:
+        raise BadRequest("empty payload")
+    description = read_description(document)
+    if "dataProvided" not in document:
+        raise BadRequest("the field /dataProvided/ is missing in payload")
+    entities, attributes = _decode_data_provided(document["dataProvided"])
+    if "provider" not in document:
+        raise BadRequest("the field /provider/ is missing in payload")
+    provider = _decode_provider(document["provider"])
+    expires = None
+    text = read_string(document, "expires")
+    if text is not None:
+        expires = read_expires(text, "the field /expires/ has an invalid format")
+    status = read_string(document, "status", "/status/")
+    if status not in (None, "active", "inactive"):
+        raise BadRequest("invalid value for /status/")
+    return Registration(
+        registration_id,
+        service_path,
+        entities,
+        attributes,
+        provider,
+        description or "",
+        expires,
+        status or "active",
+    )
+
+
+def _decode_data_provided(document: Any) -> tuple[tuple[EntitySelector, ...], tuple[str, ...]]:
+    if type(document) is not dict:
+        raise BadRequest("/dataProvided/ must be a JSON object")
+    if not document:
+        raise BadRequest("/dataProvided/ is empty")
+    entities = read_selectors(document["entities"]) if "entities" in document else ()
+    for selector in entities:
+        if selector.id_pattern is not None and selector.id_pattern.text != ".*":
+            raise NotImplementedByBroker("Unsupported idPattern")
+        if selector.type_pattern is not None:
+            raise NotImplementedByBroker("typePattern is not supported")
+    attributes = read_names(document, "attrs") if "attrs" in document else ()
+    return entities, attributes
+
+
+def _decode_provider(document: Any) -> ContextProvider:
+    if type(document) is not dict:
+        raise BadRequest("/provider/ must be a JSON object")
+    if not document:
+        raise BadRequest("/provider/ empty")
+    if "http" not in document:
+        raise BadRequest("/provider/ must contain a field /http/")
+    url = _decode_http(document["http"])
+    mode = ForwardingMode.ALL
+    if "supportedForwardingMode" in document:
+        text = document["supportedForwardingMode"]
+        if type(text) is not str:
+            raise BadRequest("/supportedForwardingMode/ must be a JSON string")
+        try:
+            mode = ForwardingMode(text)
+        except ValueError:
+            raise BadRequest("invalid value of /supportedForwardingMode/") from None
+    legacy = document.get("legacyForwarding", False)
+    if type(legacy) is not bool:
+        raise BadRequest("the field /legacyForwarding/ must be a boolean")
+    return ContextProvider(url, mode, legacy)
+
+
+def _decode_http(document: Any) -> str:
+    if type(document) is not dict:
+        raise BadRequest("/http/ must be a JSON object")
+    if "url" not in document:
+        raise BadRequest("/http/ must contain a field /url/")
+    text = document["url"]
+    if type(text) is not str:
+        raise BadRequest("/url/ field of /http/ must be a JSON string")
+    if not text:
+        raise BadRequest("/url/ field of /http/ cannot be the empty string")
+    url = parse_url(text)
+    if url is None or url.scheme == "mqtt":
+        raise BadRequest("/url/ field of /http/ is invalid")
+    return text
+
+
+def render_registration(registration: Registration, stored: bool = False) -> dict[str, Any]:
+    """The document of a registration; `stored` leaves out what the broker adds."""
+    document: dict[str, Any] = {}
+    if not stored:
+        document["id"] = registration.id
+    if registration.description:
+        document["description"] = registration.description
+    if registration.expires is not None:
+        document["expires"] = format_instant(registration.expires)
+    document["dataProvided"] = {
+        "entities": [render_selector(selector) for selector in registration.entities],
+        "attrs": list(registration.attributes),
+    }
+    document["provider"] = {
+        "http": {"url": registration.provider.url},
+        "supportedForwardingMode": registration.provider.mode.value,
+        "legacyForwarding": registration.provider.legacy_forwarding,
+    }
+    document["status"] = registration.status
+    forwarding = registration.forwarding
+    if not stored and forwarding.times_sent:
+        information: dict[str, Any] = {"timesSent": forwarding.times_sent}
+        for name, seconds in (
+            ("lastForwarding", forwarding.last_forwarding),
+            ("lastSuccess", forwarding.last_success),
+            ("lastFailure", forwarding.last_failure),
+        ):
+            if seconds is not None:
+                information[name] = format_instant(seconds)
+        document["forwardingInformation"] = information
+    return document

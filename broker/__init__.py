@@ -1,0 +1,1 @@
+"""The broker: a synchronous engine, its journal, its notifications, its HTTP routes."""

@@ -1,0 +1,63 @@
+"""`rigel broker`: settings, log, event loop; the rest is `broker.server`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import uvloop
+
+from broker import logs
+from broker.journal import JournalDamaged, JournalLocked
+from broker.server import Server, stop_on_signals
+from broker.settings import Settings, SettingsError
+
+_log = logging.getLogger("rigel.broker")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a broker until a signal ends it; returns the exit code."""
+    try:
+        settings = Settings.load(argv, os.environ)
+    except SettingsError as error:
+        print(f"rigel broker: {error}", file=sys.stderr)
+        return 2
+    try:
+        limits = logs.configure(settings)
+        server = Server(settings, version("rigel-broker"), limits)
+        uvloop.run(_serve(server, settings))
+    except (OSError, JournalLocked, JournalDamaged) as error:
+        print(f"rigel broker: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(server: Server, settings: Settings) -> None:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    for sentence in settings.ignored:
+        _log.warning("%s", sentence)
+    addresses = await server.start()
+    _freeze_loaded_state()
+    port = addresses[0][1]
+    shown = ", ".join(
+        f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses
+    )
+    print(f"Rigel listens on {shown}, data in {settings.data_dir} ({settings.durability})")
+    print(f"Try: curl http://localhost:{port}/version", flush=True)
+    await server.run(stop)
+
+
+def _freeze_loaded_state() -> None:
+    """Keep the collector from walking the loaded entities again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,483 @@
+"""The engine: every change of context, synchronous, complete or not at all.
+
+It owns the tenants. An update is one call without an await: entities change, the journal
+gets the records, the triggered notifications are made. Replies and notifications wait for
+`committed()`, the commit of the tick's records. Nothing here knows of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from broker import records
+from broker.location import find_location, parse_location
+from broker.messages import MessageFactory
+from broker.notifier import Notification, Outcome
+from broker.object_ids import ObjectIds
+from broker.origin import Origin
+from broker.ports import JournalPort, NotifierPort
+from broker.tenant import Tenant
+from broker.update import EntityChange, UpdateOptions, compute_change, new_attribute
+from broker.update_report import UpdateReport
+from ngsi.errors import BadRequest, NgsiError, NotFound, TooManyResults, Unprocessable
+from ngsi.instants import DATE_TYPES, parse_instant
+from ngsi.model import (
+    DATE_EXPIRES,
+    DEFAULT_ENTITY_TYPE,
+    AlterationType,
+    Attribute,
+    Entity,
+    EntityEvent,
+    EntityUpdate,
+    UpdateAction,
+)
+from ngsi.registration import Registration
+from ngsi.subscription import Subscription, SubscriptionStatus
+
+_log = logging.getLogger("rigel.engine")
+
+ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
+SUBSCRIPTION_NOT_FOUND = "The requested subscription has not been found. Check id"
+REGISTRATION_NOT_FOUND = "The requested registration has not been found. Check id"
+
+# An entity id, type and service path together, as Orion (its database's longest key).
+_MAX_IDENTITY_LENGTH = 1013
+
+
+class Engine:
+    """All state of one broker. Several engines can live side by side."""
+
+    def __init__(
+        self,
+        journal: JournalPort,
+        notifier: NotifierPort,
+        clock: Callable[[], float],
+        notification_timeout_s: float,
+    ) -> None:
+        self._journal = journal
+        self._notifier = notifier
+        self._clock = clock
+        self._notification_timeout_s = notification_timeout_s
+        self._tenants: dict[str, Tenant] = {}
+        self._ids = ObjectIds(clock)
+        self._outbox: list[Notification] = []
+        self._progressed: dict[Subscription, str] = {}  # with counters not yet journaled
+
+    def restore(self) -> None:
+        """Take over what the journal kept; once, before anything else."""
+        entities: list[tuple[str, Entity]] = []
+        for key, document in self._journal.load():
+            kind, tenant, *identity = records.split_key(key)
+            if kind == records.ENTITY:
+                entities.append((tenant, records.decode_entity(identity, document)))
+            elif kind == records.SUBSCRIPTION:
+                subscription = records.decode_stored_subscription(identity, document)
+                self.tenant(tenant).subscriptions[subscription.id] = subscription
+            elif kind == records.REGISTRATION:
+                registration = records.decode_stored_registration(identity, document)
+                self.tenant(tenant).registrations[registration.id] = registration
+            else:
+                raise ValueError(f"the journal holds a record of unknown kind {kind!r}")
+        entities.sort(key=lambda item: item[1].sequence)
+        for tenant, entity in entities:
+            if entity.location is not None:
+                entity.shape = parse_location(entity.attributes[entity.location])
+            entity.expires = _expiry(entity.attributes)
+            self.tenant(tenant).entities.insert(entity)
+        for state in self._tenants.values():
+            # Ids grow with time, so their order is that of creation.
+            subscriptions = sorted(state.subscriptions.items())
+            state.subscriptions.clear()
+            for _, subscription in subscriptions:
+                state.put_subscription(subscription)
+            state.registrations = dict(sorted(state.registrations.items()))
+
+    def tenant(self, name: str) -> Tenant:
+        """The tenant of that name; tenants come into being when they are named."""
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            tenant = self._tenants[name] = Tenant(name)
+        return tenant
+
+    def tenants(self) -> list[Tenant]:
+        """All tenants that were named so far."""
+        return list(self._tenants.values())
+
+    def committed(self) -> asyncio.Future[None]:
+        """The future of the commit of all changes made in this turn of the loop."""
+        return self._journal.committed()
+
+    # Entities
+
+    def create_entity(self, origin: Origin, update: EntityUpdate, upsert: bool) -> None:
+        """POST /v2/entities: a new entity, or with `upsert` append to an existing one."""
+        assert update.type is not None
+        if len(update.id) + len(update.type) + len(origin.scope.home) > _MAX_IDENTITY_LENGTH:
+            raise BadRequest("Too long entity id/type/servicePath combination")
+        if not upsert and self._find(origin, update):
+            raise Unprocessable("Already Exists")
+        self._require(self.update(origin, [update], UpdateAction.APPEND, UpdateOptions()))
+
+    def update_entity(
+        self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
+    ) -> None:
+        """Update one entity that must exist; errors are those of a single entity."""
+        if not self._find(origin, update):
+            raise NotFound(ENTITY_NOT_FOUND)
+        self._require(self.update(origin, [update], action, options))
+
+    def update_attribute(
+        self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
+    ) -> None:
+        """As `update_entity`, for an update that names one attribute, which must exist."""
+        found = self._find(origin, update)
+        if not found:
+            raise NotFound(ENTITY_NOT_FOUND)
+        if len(found) == 1 and not update.attributes.keys() <= found[0].attributes.keys():
+            raise NotFound("The entity does not have such an attribute")
+        self._require(self.update(origin, [update], action, options))
+
+    def update(
+        self,
+        origin: Origin,
+        updates: Iterable[EntityUpdate],
+        action: UpdateAction,
+        options: UpdateOptions,
+    ) -> NgsiError | None:
+        """Update entities one after the other; each is changed completely or not at all.
+
+        Returns what to tell the client about those that failed. Raises BadRequest for a scope
+        of several paths and InternalServerError when the journal takes no changes now; then
+        nothing was changed.
+        """
+        if len(origin.scope.paths) > 1:
+            raise BadRequest("service path length greater than the one in update")
+        self._journal.admit()
+        tenant = self.tenant(origin.tenant)
+        report = UpdateReport()
+        for update in updates:
+            try:
+                self._update_one(tenant, origin, update, action, options, report)
+            except NgsiError as error:
+                report.add_failure(error)
+        return report.error
+
+    def _find(self, origin: Origin, update: EntityUpdate) -> list[Entity]:
+        tenant = self._tenants.get(origin.tenant)
+        return [] if tenant is None else tenant.entities.find(update.id, update.type, origin.scope)
+
+    def _require(self, error: NgsiError | None) -> None:
+        if error is not None:
+            raise error
+
+    def _update_one(
+        self,
+        tenant: Tenant,
+        origin: Origin,
+        update: EntityUpdate,
+        action: UpdateAction,
+        options: UpdateOptions,
+        report: UpdateReport,
+    ) -> None:
+        found = tenant.entities.find(update.id, update.type, origin.scope)
+        if len(found) > 1:
+            raise TooManyResults
+        if not found:
+            if action is UpdateAction.APPEND or action is UpdateAction.APPEND_STRICT:
+                self._create(tenant, origin, update)
+                report.add_success()
+            else:
+                report.add_missing_entity(update)
+            return
+        entity = found[0]
+        if action is UpdateAction.DELETE and not update.attributes:
+            self._delete(tenant, origin, entity)
+            report.add_success()
+            return
+        change = compute_change(
+            entity.attributes, update.attributes, action, options, now := self._clock()
+        )
+        self._apply(tenant, origin, entity, change, action, now)
+        if change.missing:
+            report.add_missing_attributes(update, change.missing)
+        elif change.existing:
+            report.add_existing_attributes(update, change.existing)
+        else:
+            report.add_success()
+
+    def _create(self, tenant: Tenant, origin: Origin, update: EntityUpdate) -> None:
+        now = self._clock()
+        attributes = {
+            name: new_attribute(attribute, now) for name, attribute in update.attributes.items()
+        }
+        location, shape = find_location(attributes)
+        expires = _expiry(attributes)
+        entity = Entity(
+            update.id,
+            update.type or DEFAULT_ENTITY_TYPE,
+            _home(origin),
+            attributes,
+            now,
+            now,
+            tenant.entities.take_sequence(),
+        )
+        entity.location, entity.shape, entity.expires = location, shape, expires
+        tenant.entities.insert(entity)
+        self._journal.put(records.entity_key(tenant.name, entity), records.encode_entity(entity))
+        if tenant.subscriptions:
+            names = frozenset(attributes)
+            self._publish(
+                tenant,
+                origin,
+                EntityEvent(
+                    entity,
+                    attributes,
+                    AlterationType.CREATE,
+                    names,
+                    names,
+                    names,
+                    actions=dict.fromkeys(attributes, "append"),
+                ),
+            )
+
+    def _delete(self, tenant: Tenant, origin: Origin, entity: Entity) -> None:
+        tenant.entities.remove(entity)
+        self._journal.delete(records.entity_key(tenant.name, entity))
+        if tenant.subscriptions:
+            nothing: frozenset[str] = frozenset()
+            event = EntityEvent(
+                entity, entity.attributes, AlterationType.DELETE, nothing, nothing, nothing
+            )
+            self._publish(tenant, origin, event)
+
+    def _apply(
+        self,
+        tenant: Tenant,
+        origin: Origin,
+        entity: Entity,
+        change: EntityChange,
+        action: UpdateAction,
+        now: float,
+    ) -> None:
+        if not change.updated and not change.removed:
+            return
+        if change.touched or change.removed:
+            self._store(tenant, entity, change, action, now)
+        if tenant.subscriptions:
+            event = EntityEvent(
+                entity,
+                change.attributes,
+                AlterationType.CHANGE if change.is_change else AlterationType.UPDATE,
+                frozenset(change.updated),
+                frozenset(change.changed_values),
+                frozenset(change.changed_metadata),
+                change.previous,
+                change.actions,
+            )
+            self._publish(tenant, origin, event)
+
+    def _store(
+        self, tenant: Tenant, entity: Entity, change: EntityChange, action: UpdateAction, now: float
+    ) -> None:
+        attributes = change.attributes
+        affected = (*change.touched.items(), *change.removed.items())
+        moved = entity.location in change.touched or entity.location in change.removed
+        if moved or any("geo:" in attribute.type for _, attribute in affected):
+            preferred = change.touched if action is UpdateAction.UPDATE else None
+            # Raises before anything was changed.
+            place = find_location(attributes, preferred)
+        else:
+            place = (entity.location, entity.shape)
+        expires = entity.expires
+        if DATE_EXPIRES in change.touched or DATE_EXPIRES in change.removed:
+            expires = _expiry(attributes)
+        if place[1] is not entity.shape:
+            tenant.entities.move(entity, *place)
+        if expires != entity.expires:
+            tenant.entities.set_expiry(entity, expires)
+        entity.attributes = attributes
+        entity.modified = now
+        key = records.entity_key(tenant.name, entity)
+        if 2 * len(affected) <= len(attributes):
+            self._journal.patch(
+                key, records.encode_entity_change(entity, change.touched, change.removed)
+            )
+        else:
+            self._journal.put(key, records.encode_entity(entity))
+
+    def remove_expired(self) -> int:
+        """Delete the entities whose dateExpires is past; returns how many."""
+        removed = 0
+        now = self._clock()
+        for tenant in self._tenants.values():
+            origin = Origin(tenant=tenant.name, correlator="N/A", service_header=tenant.name)
+            for entity in tenant.entities.expired(now):
+                self._journal.admit()
+                self._delete(tenant, origin, entity)
+                removed += 1
+        return removed
+
+    # Notifications
+
+    def _publish(self, tenant: Tenant, origin: Origin, event: EntityEvent) -> None:
+        handles = tenant.matcher.match(event)
+        if not handles:
+            return
+        now = self._clock()
+        messages = MessageFactory(event, origin, self._notification_timeout_s, self._record)
+        for handle in handles:
+            subscription = tenant.matcher[handle]
+            if not subscription.is_triggered_now(now):
+                continue
+            notification = messages.make(subscription, tenant.name)
+            if notification is None:
+                continue
+            counters = subscription.counters
+            counters.times_sent += 1
+            counters.last_notification = now
+            self._progressed[subscription] = tenant.name
+            if subscription.status is SubscriptionStatus.ONESHOT:
+                subscription.status = SubscriptionStatus.INACTIVE
+                self._journal_progress(subscription, tenant.name)
+            if not self._outbox:
+                # In the next turn, when all of this turn's changes are in the batch.
+                asyncio.get_running_loop().call_soon(self._await_commit)
+            self._outbox.append(notification)
+
+    def _await_commit(self) -> None:
+        batch, self._outbox = self._outbox, []
+        self.committed().add_done_callback(lambda commit: self._send(commit, batch))
+
+    def _send(self, commit: asyncio.Future[None], batch: list[Notification]) -> None:
+        if commit.cancelled() or commit.exception() is not None:
+            _log.error("%d notifications dropped: their change was not committed", len(batch))
+            return
+        for notification in batch:
+            if not self._notifier.send(notification):
+                outcome = Outcome(
+                    at=self._clock(), status=None, failure="notification queue is full"
+                )
+                self._record(notification, outcome)
+
+    def _record(self, notification: Notification, outcome: Outcome) -> None:
+        """Count how a delivery went."""
+        tenant = self._tenants.get(notification.tenant)
+        if tenant is None:
+            return
+        subscription = tenant.subscriptions.get(notification.subscription_id)
+        if subscription is None:
+            return
+        counters = subscription.counters
+        self._progressed[subscription] = tenant.name
+        if outcome.failure is None:
+            counters.last_success = outcome.at
+            counters.last_success_code = outcome.status
+            counters.fails_counter = 0
+            return
+        counters.last_failure = outcome.at
+        counters.last_failure_reason = outcome.failure
+        counters.fails_counter += 1
+        limit = subscription.delivery.max_fails_limit
+        if (
+            limit is not None
+            and counters.fails_counter > limit
+            and subscription.status is not SubscriptionStatus.INACTIVE
+        ):
+            subscription.status = SubscriptionStatus.INACTIVE
+            _log.warning(
+                "Subscription %s automatically disabled due to failsCounter (%d) "
+                "overpasses maxFailsLimit (%d)",
+                subscription.id,
+                counters.fails_counter,
+                limit,
+            )
+
+    def journal_counters(self) -> None:
+        """Give the journal the counters that changed; called once a second and at the end."""
+        if not self._progressed:
+            return
+        self._journal.admit()
+        progressed, self._progressed = self._progressed, {}
+        for subscription, tenant in progressed.items():
+            # A subscription that was replaced or removed meanwhile has no record to patch.
+            if self.tenant(tenant).subscriptions.get(subscription.id) is subscription:
+                self._journal_progress(subscription, tenant)
+
+    def _journal_progress(self, subscription: Subscription, tenant: str) -> None:
+        self._journal.patch(
+            records.subscription_key(tenant, subscription.id),
+            records.encode_subscription_progress(subscription),
+        )
+
+    # Subscriptions
+
+    def new_id(self) -> str:
+        """An id for a subscription or registration."""
+        return self._ids.take()
+
+    def put_subscription(self, tenant_name: str, subscription: Subscription) -> None:
+        """Add a subscription or replace the one of that id."""
+        self._journal.admit()
+        self.tenant(tenant_name).put_subscription(subscription)
+        self._journal.put(
+            records.subscription_key(tenant_name, subscription.id),
+            records.encode_subscription(subscription),
+        )
+
+    def subscription(self, tenant_name: str, subscription_id: str) -> Subscription:
+        """The subscription of that id; raises NotFound."""
+        tenant = self._tenants.get(tenant_name)
+        subscription = None if tenant is None else tenant.subscriptions.get(subscription_id)
+        if subscription is None:
+            raise NotFound(SUBSCRIPTION_NOT_FOUND)
+        return subscription
+
+    def remove_subscription(self, tenant_name: str, subscription_id: str) -> None:
+        """Remove the subscription of that id; raises NotFound."""
+        self.subscription(tenant_name, subscription_id)
+        self._journal.admit()
+        self.tenant(tenant_name).remove_subscription(subscription_id)
+        self._journal.delete(records.subscription_key(tenant_name, subscription_id))
+
+    # Registrations
+
+    def put_registration(self, tenant_name: str, registration: Registration) -> None:
+        """Add a registration or replace the one of that id."""
+        self._journal.admit()
+        self.tenant(tenant_name).registrations[registration.id] = registration
+        self._journal.put(
+            records.registration_key(tenant_name, registration.id),
+            records.encode_registration(registration),
+        )
+
+    def registration(self, tenant_name: str, registration_id: str) -> Registration:
+        """The registration of that id; raises NotFound."""
+        tenant = self._tenants.get(tenant_name)
+        registration = None if tenant is None else tenant.registrations.get(registration_id)
+        if registration is None:
+            raise NotFound(REGISTRATION_NOT_FOUND)
+        return registration
+
+    def remove_registration(self, tenant_name: str, registration_id: str) -> None:
+        """Remove the registration of that id; raises NotFound."""
+        self.registration(tenant_name, registration_id)
+        self._journal.admit()
+        del self.tenant(tenant_name).registrations[registration_id]
+        self._journal.delete(records.registration_key(tenant_name, registration_id))
+
+
+def _home(origin: Origin) -> str:
+    home = origin.scope.home
+    return home[:-2] or "/" if home.endswith("/#") else home
+
+
+def _expiry(attributes: dict[str, Attribute]) -> float | None:
+    """When an entity with these attributes expires (Orion API, "Transient entities")."""
+    attribute = attributes.get(DATE_EXPIRES)
+    if attribute is None or attribute.value is None:
+        return None
+    if attribute.type not in DATE_TYPES or type(attribute.value) is not str:
+        raise BadRequest("dateExpires must be of type DateTime")
+    return parse_instant(attribute.value)

@@ -1,0 +1,342 @@
+"""Queries over the entities of a tenant, in bounded slices of work.
+
+A plan picks the smallest index that can answer: ids, place, types, else the order of
+creation. Between two slices other clients are served; what they change meanwhile may or may
+not be seen. Source: Orion API, sections "Query operation", "Pagination", "Ordering Results".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from broker.creation_order import BLOCK_LENGTH
+from broker.entity_table import EntityTable
+from ngsi.errors import BadRequest
+from ngsi.geometry import GeoQuery
+from ngsi.model import DATE_CREATED, DATE_MODIFIED, SERVICE_PATH, Entity, EntitySelector, JsonValue
+from ngsi.query import Query
+from ngsi.service_path import ServicePathScope
+
+DISTANCE: Final = "geo:distance"
+_Key: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class EntityQuery:
+    """What is asked for. `selectors` empty: all entities; `having`: with one of these names."""
+
+    scope: ServicePathScope
+    selectors: tuple[EntitySelector, ...] = ()
+    q: Query | None = None
+    mq: Query | None = None
+    geo: GeoQuery | None = None
+    having: tuple[str, ...] = ()
+    order_by: tuple[str, ...] = ()
+    limit: int = 20
+    offset: int = 0
+    count: bool = False  # whether the total is wanted, too
+
+    @property
+    def is_unfiltered(self) -> bool:
+        """Whether every candidate that an index gives is a result."""
+        return (
+            self.scope.is_everywhere
+            and self.q is None
+            and self.mq is None
+            and self.geo is None
+            and not self.having
+        )
+
+    def matches(self, entity: Entity) -> bool:
+        """The exact test of one entity."""
+        return (
+            self.scope.covers(entity.service_path)
+            and (
+                not self.selectors
+                or any(selector.matches(entity.id, entity.type) for selector in self.selectors)
+            )
+            and (
+                not self.having
+                or any(
+                    name in entity.attributes or name in (DATE_CREATED, DATE_MODIFIED)
+                    for name in self.having
+                )
+            )
+            and (self.geo is None or (entity.shape is not None and self.geo.matches(entity.shape)))
+            and (self.q is None or self.q.matches(entity))
+            and (self.mq is None or self.mq.matches(entity))
+        )
+
+
+@dataclass(slots=True)
+class EntityPage:
+    """The entities of a page; `total` is None when it was not asked for."""
+
+    entities: list[Entity]
+    total: int | None
+
+
+def parse_order(order_by: str) -> tuple[str, ...]:
+    """The tokens of orderBy; raises BadRequest when one stands twice."""
+    tokens = tuple(token for token in order_by.split(",") if token)
+    names = [token.removeprefix("!") for token in tokens]
+    if len(set(names)) < len(names):
+        raise BadRequest("duplicate orderBy token detected")
+    return tokens
+
+
+async def find_entities(table: EntityTable, query: EntityQuery) -> EntityPage:
+    """The page of entities that a query asks for."""
+    plan = _plan(table, query)
+    if query.order_by:
+        return await _find_ordered(plan, query)
+    if plan.is_exact and query.is_unfiltered:
+        total = plan.length if query.count else None
+        page: list[Entity] = []
+        for block in plan.blocks(query.offset):
+            page.extend(block[: query.limit - len(page)])
+            if len(page) >= query.limit:
+                break
+        return EntityPage(page, total)
+    page = []
+    found = 0
+    last = query.offset + query.limit
+    async for hits in _filter(plan, query):
+        for entity in hits:
+            if query.offset <= found < last:
+                page.append(entity)
+            found += 1
+        if found >= last and not query.count:
+            break
+    return EntityPage(page, found if query.count else None)
+
+
+async def _find_ordered(plan: _Plan, query: EntityQuery) -> EntityPage:
+    wanted = query.offset + query.limit
+    best: list[tuple[_Key, int, Entity]] = []
+    found = 0
+    async for hits in _filter(plan, query):
+        found += len(hits)
+        best.extend((_sort_key(entity, query), entity.sequence, entity) for entity in hits)
+        best.sort(key=lambda item: item[:2])
+        del best[wanted:]
+    entities = [entity for _, _, entity in best[query.offset :]]
+    return EntityPage(entities, found if query.count else None)
+
+
+async def _filter(plan: _Plan, query: EntityQuery) -> Any:
+    """The hits, block by block; other clients get their turn in between."""
+    first = True
+    for block in plan.blocks():
+        if not first:
+            await asyncio.sleep(0)
+        first = False
+        yield [entity for entity in block if query.matches(entity)]
+
+
+class _Plan:
+    """The candidates of a query, oldest first; exact when all of them match the selectors."""
+
+    def __init__(self, parts: list[Any], is_exact: bool) -> None:
+        self._parts = parts
+        self.is_exact = is_exact
+
+    @property
+    def length(self) -> int:
+        return sum(len(part) for part in self._parts)
+
+    def blocks(self, skip: int = 0) -> Iterator[list[Entity]]:
+        if len(self._parts) == 1:
+            part = self._parts[0]
+            if type(part) is list:
+                for start in range(skip, len(part), BLOCK_LENGTH):
+                    yield part[start : start + BLOCK_LENGTH]
+            else:
+                yield from part.blocks(skip)
+            return
+        block: list[Entity] = []
+        for entity in heapq.merge(*map(_walk, self._parts), key=_sequence):
+            if skip:
+                skip -= 1
+                continue
+            block.append(entity)
+            if len(block) == BLOCK_LENGTH:
+                yield block
+                block = []
+        if block:
+            yield block
+
+
+def _walk(part: Any) -> Iterator[Entity]:
+    for block in part.blocks():
+        yield from block
+
+
+def _sequence(entity: Entity) -> int:
+    return entity.sequence
+
+
+def _plan(table: EntityTable, query: EntityQuery) -> _Plan:
+    selectors = query.selectors
+    if selectors and all(selector.id is not None for selector in selectors):
+        found = {
+            entity.sequence: entity
+            for selector in selectors
+            for entity in table.with_id(selector.id or "")
+            if selector.matches(entity.id, entity.type)
+        }
+        return _Plan([[found[sequence] for sequence in sorted(found)]], is_exact=True)
+    by_type = _plan_by_type(table, selectors)
+    bounds = None if query.geo is None else query.geo.bounds()
+    if bounds is not None:
+        nearby = table.near(bounds)
+        if by_type is None or len(nearby) < by_type.length:
+            return _Plan([nearby], is_exact=False)
+    if by_type is not None:
+        return by_type
+    return _Plan([table.all], is_exact=all(map(_selects_all, selectors)))
+
+
+def _plan_by_type(table: EntityTable, selectors: tuple[EntitySelector, ...]) -> _Plan | None:
+    """By the index of types, None where the selectors leave the type open."""
+    if not selectors:
+        return None
+    types: set[str] = set()
+    for selector in selectors:
+        if selector.type is not None:
+            types.add(selector.type)
+        elif selector.type_pattern is not None and not selector.type_pattern.matches_everything:
+            types.update(filter(selector.type_pattern.search, table.types()))
+        else:
+            return None
+    is_exact = all(_has_any_id(selector) for selector in selectors)
+    return _Plan([table.with_type(name) for name in sorted(types)], is_exact)
+
+
+def _has_any_id(selector: EntitySelector) -> bool:
+    return selector.id is None and (
+        selector.id_pattern is None or selector.id_pattern.matches_everything
+    )
+
+
+def _selects_all(selector: EntitySelector) -> bool:
+    return _has_any_id(selector) and (
+        selector.type is None
+        and (selector.type_pattern is None or selector.type_pattern.matches_everything)
+    )
+
+
+class _Reversed:
+    """A sort key in the opposite order."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def __lt__(self, other: _Reversed) -> bool:
+        return bool(other.key < self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Reversed) and bool(self.key == other.key)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _sort_key(entity: Entity, query: EntityQuery) -> _Key:
+    keys: list[Any] = []
+    for token in query.order_by:
+        key = _token_key(entity, token.removeprefix("!"), query.geo)
+        keys.append(_Reversed(key) if token.startswith("!") else key)
+    return tuple(keys)
+
+
+def _token_key(entity: Entity, name: str, geo: GeoQuery | None) -> Any:
+    if name == DISTANCE:
+        if geo is None or entity.shape is None:
+            return math.inf
+        return geo.distance_m(entity.shape)
+    if name == "id":
+        return entity.id
+    if name == "type":
+        return entity.type
+    if name == SERVICE_PATH:
+        return entity.service_path
+    if name == DATE_CREATED:
+        return entity.created
+    if name == DATE_MODIFIED:
+        return entity.modified
+    attribute = entity.attributes.get(name)
+    return _value_key(None if attribute is None else attribute.value)
+
+
+def _value_key(value: JsonValue) -> tuple[int, Any]:
+    """Null, numbers, strings, objects, arrays, booleans (Orion API, "Ordering Results")."""
+    if value is None:
+        return (0, 0)
+    kind = type(value)
+    if kind is bool:
+        return (5, value)
+    if kind is int or kind is float:
+        return (1, value)
+    if kind is str:
+        return (2, value)
+    return (3 if kind is dict else 4, orjson.dumps(value))
+
+
+async def list_types(
+    table: EntityTable, scope: ServicePathScope, names: Iterable[str], detail: bool
+) -> list[dict[str, Any]]:
+    """For each type its attributes, their types (empty without `detail`) and the count.
+
+    Types without an entity within the scope are left out. Costs one look at each entity of
+    the types, in slices.
+    """
+    listed = []
+    for name in names:
+        attributes: dict[str, dict[str, None]] = {}
+        count = 0
+        for block in table.with_type(name).blocks():
+            for entity in block:
+                if not scope.covers(entity.service_path):
+                    continue
+                count += 1
+                for attribute_name, attribute in entity.attributes.items():
+                    attributes.setdefault(attribute_name, {})[attribute.type] = None
+            await asyncio.sleep(0)
+        if count:
+            listed.append(
+                {
+                    "type": name,
+                    "attrs": {
+                        attribute_name: {"types": sorted(types) if detail else []}
+                        for attribute_name, types in attributes.items()
+                        if attribute_name != "dateExpires"
+                    },
+                    "count": count,
+                }
+            )
+    return listed
+
+
+async def list_type_names(table: EntityTable, scope: ServicePathScope) -> list[str]:
+    """The types that have an entity within the scope, in alphabetical order."""
+    if scope.is_everywhere:
+        return table.types()
+    names = []
+    for name in table.types():
+        if any(
+            scope.covers(entity.service_path)
+            for block in table.with_type(name).blocks()
+            for entity in block
+        ):
+            names.append(name)
+        await asyncio.sleep(0)
+    return names

@@ -1,0 +1,231 @@
+"""The aiohttp application: the table of routes and what happens around every request.
+
+A request is checked (`Call`), handled, counted and logged here; errors of `ngsi.errors`
+become Orion's payloads, anything unforeseen a 500 without a traceback for the client.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+from aiohttp import web
+
+from broker.engine import Engine
+from broker.http.admin import AdminRoutes
+from broker.http.batch import BatchRoutes
+from broker.http.call import Call
+from broker.http.correlator import CorrelatorIds
+from broker.http.entities import EntityRoutes
+from broker.http.registrations import RegistrationRoutes
+from broker.http.replies import reply_error
+from broker.http.subscriptions import SubscriptionRoutes
+from broker.http.types import TypeRoutes
+from broker.logs import LogLimits, RequestContext, TransactionIds, request_context
+from broker.metrics import Metrics
+from ngsi.errors import (
+    BadRequest,
+    InternalServerError,
+    MethodNotAllowed,
+    NgsiError,
+    ServiceUnavailable,
+)
+
+_log = logging.getLogger("rigel.http")
+
+Handler: TypeAlias = Callable[[Call], Awaitable[web.Response]]
+# Path, methods in the order of Orion's header Allow, and their handlers.
+Routes: TypeAlias = list[tuple[str, dict[str, Handler]]]
+
+# Served at any time, and to any client: probes and scrapers send headers of their own.
+_FOR_OPERATORS: Final = frozenset({"/ready", "/version", "/metrics"})
+_UNMATCHED: Final = "unmatched"
+
+
+class Front:
+    """What every request passes through."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        limits: LogLimits,
+        is_loading: Callable[[], bool],
+        max_body_bytes: int,
+        multiservice: bool,
+    ) -> None:
+        self._metrics = metrics
+        self._limits = limits
+        self._is_loading = is_loading
+        self._max_body_bytes = max_body_bytes
+        self._multiservice = multiservice
+        self._transactions = TransactionIds()
+        self._correlators = CorrelatorIds()
+
+    def wrap(self, path: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """The aiohttp handler of a route."""
+
+        async def serve(request: web.Request) -> web.Response:
+            started = time.perf_counter()
+            correlator = request.headers.get("Fiware-Correlator") or self._correlators.make()
+            call = Call(request, correlator)
+            token = request_context.set(self._context(call))
+            try:
+                response = await self._answer(call, path, handler)
+                response.headers["Fiware-Correlator"] = call.correlator
+                self._metrics.count(
+                    request.method, path, response.status, time.perf_counter() - started
+                )
+                if _log.isEnabledFor(logging.INFO):
+                    self._log_request(request, response)
+                return response
+            finally:
+                request_context.reset(token)
+
+        return serve
+
+    async def _answer(self, call: Call, path: str, handler: Handler) -> web.Response:
+        try:
+            if path in _FOR_OPERATORS:
+                return await handler(call)
+            if self._is_loading():
+                raise ServiceUnavailable("the broker is loading its data")
+            call.check(self._max_body_bytes, self._multiservice)
+            return await handler(call)
+        except NgsiError as error:
+            return reply_error(error, as_text=not call.accepted.json)
+        except web.HTTPException:
+            raise
+        except Exception:
+            _log.exception("request failed: %s %s", call.request.method, call.request.path)
+            return reply_error(InternalServerError("internal error, see the broker's log"))
+
+    def _context(self, call: Call) -> RequestContext:
+        headers = call.request.headers
+        client = headers.get("X-Real-IP") or headers.get("X-Forwarded-For") or call.request.remote
+        return RequestContext(
+            correlator=call.correlator,
+            transaction=self._transactions.make(),
+            client=client or "",
+            service=headers.get("Fiware-Service", ""),
+            service_path=headers.get("Fiware-ServicePath", ""),
+        )
+
+    def _log_request(self, request: web.Request, response: web.Response) -> None:
+        body = request._read_bytes or b""  # what a handler read; None if none did
+        if body:
+            _log.info(
+                "Request received: %s %s, request payload (%d bytes): %s, response code: %d",
+                request.method,
+                request.path_qs,
+                len(body),
+                self._limits.excerpt(body),
+                response.status,
+            )
+        else:
+            _log.info(
+                "Request received: %s %s, response code: %d",
+                request.method,
+                request.path_qs,
+                response.status,
+            )
+
+
+def make_application(
+    engine: Engine, admin: AdminRoutes, front: Front, max_body_bytes: int
+) -> web.Application:
+    """The application with all routes."""
+    application = web.Application(client_max_size=max_body_bytes)
+    application.on_response_prepare.append(_drop_surplus_headers)
+    for path, handlers in _routes(engine, admin):
+        for spelling in (path, f"{path}/"):
+            resource = application.router.add_resource(spelling)
+            for method, handler in handlers.items():
+                resource.add_route(method, front.wrap(path, handler))
+            resource.add_route("*", front.wrap(path, _refuse_method(", ".join(handlers))))
+    application.router.add_route("*", "/{path:.*}", front.wrap(_UNMATCHED, _refuse_path))
+    return application
+
+
+def _routes(engine: Engine, admin: AdminRoutes) -> Routes:
+    entities = EntityRoutes(engine)
+    batch = BatchRoutes(engine)
+    types = TypeRoutes(engine)
+    subscriptions = SubscriptionRoutes(engine)
+    registrations = RegistrationRoutes(engine)
+    return [
+        ("/version", {"GET": admin.version}),
+        ("/ready", {"GET": admin.ready}),
+        ("/metrics", {"GET": admin.metrics}),
+        ("/v2/entities", {"POST": entities.create, "GET": entities.list}),
+        ("/v2/entities/{id}", {"GET": entities.get, "DELETE": entities.delete}),
+        (
+            "/v2/entities/{id}/attrs",
+            {
+                "GET": entities.get_attributes,
+                "PATCH": entities.patch,
+                "POST": entities.append,
+                "PUT": entities.replace,
+            },
+        ),
+        (
+            "/v2/entities/{id}/attrs/{name}",
+            {
+                "GET": entities.get_attribute,
+                "PUT": entities.put_attribute,
+                "DELETE": entities.delete_attribute,
+            },
+        ),
+        (
+            "/v2/entities/{id}/attrs/{name}/value",
+            {"GET": entities.get_value, "PUT": entities.put_value},
+        ),
+        ("/v2/types", {"GET": types.list}),
+        ("/v2/types/{type}", {"GET": types.get}),
+        ("/v2/op/update", {"POST": batch.update}),
+        ("/v2/op/query", {"POST": batch.query}),
+        ("/v2/op/notify", {"POST": batch.notify}),
+        ("/v2/subscriptions", {"POST": subscriptions.create, "GET": subscriptions.list}),
+        (
+            "/v2/subscriptions/{id}",
+            {
+                "GET": subscriptions.get,
+                "DELETE": subscriptions.delete,
+                "PATCH": subscriptions.patch,
+            },
+        ),
+        ("/v2/registrations", {"POST": registrations.create, "GET": registrations.list}),
+        (
+            "/v2/registrations/{id}",
+            {"GET": registrations.get, "DELETE": registrations.delete},
+        ),
+    ]
+
+
+def _refuse_method(allow: str) -> Handler:
+    async def refuse(call: Call) -> web.Response:
+        raise MethodNotAllowed(allow)
+
+    return refuse
+
+
+async def _refuse_path(call: Call) -> web.Response:
+    parts = call.request.path.removesuffix("/").split("/")[1:]
+    if parts == []:
+        raise BadRequest("The Orion Context Broker is a REST service, not a 'web page'")
+    match parts:
+        case ["v2", "entities", ""] | ["v2", "entities", "", "attrs", *_]:
+            raise BadRequest("entity id length: 0, min length supported: 1")
+        case ["v2", "entities", _, "attrs", ""] | ["v2", "entities", _, "attrs", "", "value"]:
+            raise BadRequest("attribute name length: 0, min length supported: 1")
+        case ["v2", "types", ""]:
+            raise BadRequest("entity type length: 0, min length supported: 1")
+    raise BadRequest("Service not found. Check your URL as probably it is wrong.")
+
+
+async def _drop_surplus_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """aiohttp's own: the server's name, and a media type where there is no body."""
+    response.headers.popall("Server", None)
+    if isinstance(response, web.Response) and not response.body:
+        response.headers.popall("Content-Type", None)

@@ -1,0 +1,257 @@
+"""The operations on entities, attributes and values: /v2/entities and below."""
+
+from __future__ import annotations
+
+import orjson
+from aiohttp import web
+
+from broker.engine import ENTITY_NOT_FOUND, Engine
+from broker.entity_query import EntityQuery, find_entities, parse_order
+from broker.http.call import Call
+from broker.http.replies import reply_created, reply_json, reply_no_content, reply_text
+from broker.update import UpdateOptions
+from ngsi.errors import BadRequest, NotAcceptable, NotFound, TooManyResults
+from ngsi.geometry import GeoQuery
+from ngsi.instants import DATE_TYPES
+from ngsi.model import (
+    Attribute,
+    AttributeUpdate,
+    Entity,
+    EntitySelector,
+    EntityUpdate,
+    UpdateAction,
+)
+from ngsi.patterns import Pattern
+from ngsi.query import parse_query
+from ngsi.v2 import entities as codec
+from ngsi.v2.fields import read_pattern
+from ngsi.v2.render import (
+    ALL,
+    Representation,
+    View,
+    render_attribute,
+    render_entity,
+    shown_value,
+)
+
+
+class EntityRoutes:
+    """Handlers of /v2/entities over one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def list(self, call: Call) -> web.Response:
+        """GET /v2/entities."""
+        query = read_query(call)
+        page = await find_entities(self._engine.tenant(call.origin.tenant).entities, query)
+        view = read_view(call)
+        return reply_json([render_entity(entity, view) for entity in page.entities], page.total)
+
+    async def create(self, call: Call) -> web.Response:
+        """POST /v2/entities."""
+        upsert = "upsert" in call.options
+        update = codec.decode_entity(await call.body(), "keyValues" in call.options)
+        self._engine.create_entity(call.origin, update, upsert)
+        await self._engine.committed()
+        response = reply_created(f"/v2/entities/{update.id}?type={update.type}")
+        if upsert:
+            response.set_status(204)
+        return response
+
+    async def get(self, call: Call) -> web.Response:
+        """GET /v2/entities/{id}."""
+        return reply_json(render_entity(self._find(call), read_view(call)))
+
+    async def get_attributes(self, call: Call) -> web.Response:
+        """GET /v2/entities/{id}/attrs."""
+        document = render_entity(self._find(call), read_view(call))
+        if type(document) is dict:
+            del document["id"], document["type"]
+        return reply_json(document)
+
+    async def append(self, call: Call) -> web.Response:
+        """POST /v2/entities/{id}/attrs."""
+        strict = "append" in call.options
+        return await self._update(
+            call, UpdateAction.APPEND_STRICT if strict else UpdateAction.APPEND
+        )
+
+    async def patch(self, call: Call) -> web.Response:
+        """PATCH /v2/entities/{id}/attrs."""
+        return await self._update(call, UpdateAction.UPDATE)
+
+    async def replace(self, call: Call) -> web.Response:
+        """PUT /v2/entities/{id}/attrs."""
+        return await self._update(call, UpdateAction.REPLACE)
+
+    async def delete(self, call: Call) -> web.Response:
+        """DELETE /v2/entities/{id}."""
+        update = EntityUpdate(call.identifier("id"), call.type, {})
+        self._engine.update_entity(call.origin, update, UpdateAction.DELETE, UpdateOptions())
+        await self._engine.committed()
+        return reply_no_content()
+
+    async def get_attribute(self, call: Call) -> web.Response:
+        """GET /v2/entities/{id}/attrs/{name}."""
+        name, attribute = self._find_attribute(call)
+        if "keyValues" in call.options:
+            return reply_json({name: shown_value(attribute)})
+        return reply_json(render_attribute(name, attribute, call.names("metadata")))
+
+    async def put_attribute(self, call: Call) -> web.Response:
+        """PUT /v2/entities/{id}/attrs/{name}."""
+        # As Orion, the body is judged before the URL.
+        name = call.request.match_info["name"]
+        attribute = codec.decode_attribute(name, await call.body())
+        update = EntityUpdate(call.identifier("id"), call.type, {name: attribute})
+        return await self._update_attribute(call, update, UpdateAction.UPDATE)
+
+    async def delete_attribute(self, call: Call) -> web.Response:
+        """DELETE /v2/entities/{id}/attrs/{name}."""
+        entity_id, name = call.identifier("id"), call.identifier("name")
+        nothing = AttributeUpdate(None, None, None)
+        update = EntityUpdate(entity_id, call.type, {name: nothing})
+        return await self._update_attribute(call, update, UpdateAction.DELETE)
+
+    async def get_value(self, call: Call) -> web.Response:
+        """GET /v2/entities/{id}/attrs/{name}/value."""
+        _, attribute = self._find_attribute(call)
+        value = shown_value(attribute)
+        if type(value) is dict or type(value) is list:
+            if call.accepted.prefers_text:
+                return reply_text(orjson.dumps(value).decode())
+            return reply_json(value)
+        if not call.accepted.text:
+            raise NotAcceptable("accepted MIME types: text/plain")
+        if attribute.type in DATE_TYPES and type(value) is str:
+            return reply_text(value)
+        if type(value) is str:
+            return reply_text(f'"{value}"')
+        return reply_text(orjson.dumps(value).decode())
+
+    async def put_value(self, call: Call) -> web.Response:
+        """PUT /v2/entities/{id}/attrs/{name}/value."""
+        entity_id, name = call.identifier("id"), call.identifier("name")
+        body = await call.body(allow_text=True)
+        attribute = codec.decode_attribute_value(body, call.content_type)
+        update = EntityUpdate(entity_id, call.type, {name: attribute})
+        return await self._update_attribute(call, update, UpdateAction.UPDATE)
+
+    async def _update(self, call: Call, action: UpdateAction) -> web.Response:
+        attributes = codec.decode_attributes(await call.body(), "keyValues" in call.options)
+        update = EntityUpdate(call.identifier("id"), call.type, attributes)
+        self._engine.update_entity(call.origin, update, action, read_update_options(call))
+        await self._engine.committed()
+        return reply_no_content()
+
+    async def _update_attribute(
+        self, call: Call, update: EntityUpdate, action: UpdateAction
+    ) -> web.Response:
+        self._engine.update_attribute(call.origin, update, action, read_update_options(call))
+        await self._engine.committed()
+        return reply_no_content()
+
+    def _find(self, call: Call) -> Entity:
+        table = self._engine.tenant(call.origin.tenant).entities
+        found = table.find(call.identifier("id"), call.type, call.origin.scope)
+        if not found:
+            raise NotFound(ENTITY_NOT_FOUND)
+        if len(found) > 1:
+            raise TooManyResults
+        return found[0]
+
+    def _find_attribute(self, call: Call) -> tuple[str, Attribute]:
+        name = call.identifier("name")
+        attribute = self._find(call).attributes.get(name)
+        if attribute is None:
+            raise NotFound("The entity does not have such an attribute")
+        return name, attribute
+
+
+def read_update_options(call: Call) -> UpdateOptions:
+    """The options of an update."""
+    return UpdateOptions(
+        override_metadata="overrideMetadata" in call.options,
+        forced="forcedUpdate" in call.options,
+    )
+
+
+def read_representation(call: Call) -> Representation:
+    """The representation that the options ask for."""
+    for representation in (
+        Representation.KEY_VALUES,
+        Representation.VALUES,
+        Representation.UNIQUE,
+    ):
+        if representation.value in call.options:
+            return representation
+    return Representation.NORMALIZED
+
+
+def read_view(call: Call) -> View:
+    """What the parameters attrs, metadata and options ask to be shown."""
+    attributes = call.names("attrs")
+    for name in ("dateCreated", "dateModified"):
+        if name in call.options and name not in attributes:
+            attributes = (*(attributes or (ALL,)), name)
+    return View(read_representation(call), attributes, call.names("metadata"))
+
+
+def read_query(call: Call) -> EntityQuery:
+    """The query of GET /v2/entities."""
+    parameters = call.parameters
+    if "id" in parameters and "idPattern" in parameters:
+        raise BadRequest("Incompatible parameters: id, IdPattern")
+    if "type" in parameters and "typePattern" in parameters:
+        raise BadRequest("Incompatible parameters: type, typePattern")
+    geo = _read_geo_query(parameters)
+    q = parse_query(parameters["q"], "q") if "q" in parameters else None
+    mq = parse_query(parameters["mq"], "mq") if "mq" in parameters else None
+    return EntityQuery(
+        scope=call.origin.scope,
+        selectors=_read_selectors(call),
+        q=q,
+        mq=mq,
+        geo=geo,
+        order_by=parse_order(parameters.get("orderBy", "")),
+        limit=call.limit,
+        offset=call.offset,
+        count="count" in call.options,
+    )
+
+
+def _read_selectors(call: Call) -> tuple[EntitySelector, ...]:
+    ids: tuple[str | None, ...] = call.names("id") or (None,)
+    types: tuple[str | None, ...] = call.names("type") or (None,)
+    id_pattern = _read_pattern(call, "idPattern")
+    type_pattern = _read_pattern(call, "typePattern")
+    if ids == types == (None,) and id_pattern is type_pattern is None:
+        return ()
+    return tuple(
+        EntitySelector(entity_id, id_pattern, entity_type, type_pattern)
+        for entity_id in ids
+        for entity_type in types
+    )
+
+
+def _read_pattern(call: Call, name: str) -> Pattern | None:
+    text = call.parameters.get(name)
+    return None if text is None else read_pattern(text, name)
+
+
+def _read_geo_query(parameters: dict[str, str]) -> GeoQuery | None:
+    geometry, coords = parameters.get("geometry", ""), parameters.get("coords", "")
+    georel = parameters.get("georel", "")
+    if coords and not geometry:
+        raise BadRequest("Invalid query: URI param /coords/ used without /geometry/")
+    if geometry and not coords:
+        raise BadRequest("Invalid query: URI param /geometry/ used without /coords/")
+    if georel and not geometry:
+        raise BadRequest("Invalid query: URI param /georel/ used without /geometry/")
+    if not geometry:
+        return None
+    try:
+        return GeoQuery.parse(georel, geometry, coords)
+    except BadRequest as error:
+        raise BadRequest(f"Invalid query: {error.description}") from None

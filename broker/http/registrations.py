@@ -1,0 +1,56 @@
+"""The operations on registrations: /v2/registrations."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from aiohttp import web
+
+from broker.engine import Engine
+from broker.http.call import Call
+from broker.http.replies import reply_created, reply_json, reply_no_content
+from ngsi.service_path import EVERYWHERE
+from ngsi.v2.document import load_document
+from ngsi.v2.registrations import decode_registration, render_registration
+
+
+class RegistrationRoutes:
+    """Handlers of /v2/registrations over one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def list(self, call: Call) -> web.Response:
+        """GET /v2/registrations: those whose service path is exactly the header's."""
+        tenant = self._engine.tenant(call.origin.tenant)
+        paths = call.origin.scope.paths
+        found = [
+            registration
+            for registration in tenant.registrations.values()
+            if not paths or paths[0] in (EVERYWHERE, registration.service_path)
+        ]
+        page = islice(found, call.offset, call.offset + call.limit)
+        return reply_json(
+            [render_registration(registration) for registration in page],
+            len(found) if "count" in call.options else None,
+        )
+
+    async def create(self, call: Call) -> web.Response:
+        """POST /v2/registrations."""
+        registration = decode_registration(
+            load_document(await call.body()), self._engine.new_id(), call.origin.scope.home
+        )
+        self._engine.put_registration(call.origin.tenant, registration)
+        await self._engine.committed()
+        return reply_created(f"/v2/registrations/{registration.id}")
+
+    async def get(self, call: Call) -> web.Response:
+        """GET /v2/registrations/{id}."""
+        registration = self._engine.registration(call.origin.tenant, call.request.match_info["id"])
+        return reply_json(render_registration(registration))
+
+    async def delete(self, call: Call) -> web.Response:
+        """DELETE /v2/registrations/{id}."""
+        self._engine.remove_registration(call.origin.tenant, call.request.match_info["id"])
+        await self._engine.committed()
+        return reply_no_content()

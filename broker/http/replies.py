@@ -1,0 +1,50 @@
+"""The few shapes of reply that the operations give."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+from aiohttp import web
+
+from ngsi.errors import NgsiError
+
+# The names of RFC 9110 where Python's are those of an older one.
+_REASONS: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+def reply_json(document: Any, total: int | None = None) -> web.Response:
+    """200 with a JSON document; `total` goes into Fiware-Total-Count."""
+    headers = {"Content-Type": "application/json"}
+    if total is not None:
+        headers["Fiware-Total-Count"] = str(total)
+    return web.Response(body=orjson.dumps(document), headers=headers)
+
+
+def reply_text(text: str) -> web.Response:
+    """200 with plain text."""
+    return web.Response(body=text.encode(), headers={"Content-Type": "text/plain"})
+
+
+def reply_no_content() -> web.Response:
+    """204."""
+    return web.Response(status=204)
+
+
+def reply_created(location: str) -> web.Response:
+    """201 with the path of what was made."""
+    return web.Response(status=201, headers={"Location": quote(location, safe="/?=&:@!$*+,-._~%")})
+
+
+def reply_error(error: NgsiError, as_text: bool = False) -> web.Response:
+    """The error in Orion's form; `as_text` for a client that does not accept JSON."""
+    return web.Response(
+        status=error.status,
+        reason=_REASONS.get(error.status),
+        body=orjson.dumps(error.payload()),
+        headers={
+            "Content-Type": "text/plain" if as_text else "application/json",
+            **error.headers(),
+        },
+    )

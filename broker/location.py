@@ -1,0 +1,60 @@
+"""Which attribute is the location of an entity, and the shape that it holds.
+
+Source: Orion API, section "Geospatial properties of entities": one location an entity;
+attributes of a geo type with null value or ignoreType do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from ngsi.errors import BadRequest, NoResourcesAvailable
+from ngsi.geometry import (
+    GEO_TYPES,
+    LocationError,
+    Shape,
+    parse_geojson,
+    parse_simple_location,
+)
+from ngsi.model import Attribute
+from ngsi.v2.render import ignores_type
+
+_SECOND_LOCATION = (
+    "You cannot use more than one geo location attribute when creating an entity. "
+    "Use ignoreType metadata if you want to add additional informative locations."
+)
+
+
+def find_location(
+    attributes: dict[str, Attribute], preferred: Container[str] | None = None
+) -> tuple[str | None, Shape | None]:
+    """The name of the location attribute and its shape; (None, None) without one.
+
+    Of several, the one in `preferred` is taken (an update moves the location to another
+    attribute); without that a second location is refused.
+    """
+    names = [
+        name
+        for name, attribute in attributes.items()
+        if attribute.type in GEO_TYPES
+        and attribute.value is not None
+        and not ignores_type(attribute)
+    ]
+    if not names:
+        return None, None
+    if len(names) > 1:
+        names = [name for name in names if preferred is not None and name in preferred]
+        if not names:
+            raise NoResourcesAvailable(_SECOND_LOCATION)
+    name = names[-1]
+    return name, parse_location(attributes[name])
+
+
+def parse_location(attribute: Attribute) -> Shape:
+    """The shape of a location attribute; raises BadRequest."""
+    try:
+        if attribute.type == "geo:json":
+            return parse_geojson(attribute.value)
+        return parse_simple_location(attribute.type, attribute.value)
+    except LocationError as error:
+        raise BadRequest(f"error parsing location attribute: {error.description}") from None

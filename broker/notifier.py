@@ -1,0 +1,775 @@
+"""Delivery of notifications: bounded queues per endpoint, order, counters, failures.
+
+Owns: what waits to be sent, who sends it and when it is given up. An endpoint (scheme, host,
+port) has up to `connections_per_endpoint` lanes; a lane is a task with one connection and one
+request in flight. Notifications with the same `order_key` leave one after the other, in the
+order they came; otherwise the oldest that may leave goes first. Endpoints share nothing, so a
+slow or dead one delays nobody else; only when `CONNECTIONS_MAX` are busy at once do they take
+turns.
+
+Must not: block, or know what a notification is about (payload, subscription state: the caller
+has `on_result`). HTTP itself is broker/sender.py; another protocol is another `Sender`.
+
+One try per notification, as Orion does. Everything here runs on one event loop, `send`
+included.
+
+Costs: `send` is O(1), about a microsecond or two; no task and no timer per notification. A
+lane costs a task, a connection and some 10 KB; it ends after `LANE_IDLE_S` without work, and
+an endpoint is forgotten with its last lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import logging
+import math
+import resource
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextvars import Context
+from dataclasses import dataclass, field
+from typing import Final
+
+from broker.logs import NOT_AVAILABLE, LogLimits, RequestContext, request_context
+from broker.sender import (
+    TIMEOUT,
+    Connection,
+    Endpoint,
+    HttpSender,
+    Response,
+    Sender,
+    Undelivered,
+    locate,
+)
+
+OUTSTANDING_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Bytes of all notifications accepted and not finished, over all endpoints. The bounds of the
+queues alone would allow queue_length times the largest message, for each dead endpoint. Counted
+as if no two shared a body, so real memory is less."""
+
+NOTIFICATION_OVERHEAD_BYTES: Final = 1024
+"""What a waiting notification costs beside its body and headers (objects, its place in a queue
+and in an endpoint). OUTSTANDING_BYTES_MAX over this is how many endpoints may have work."""
+
+CONNECTIONS_MAX: Final = 8192
+"""Connections of all endpoints together. The other bound is half of the file descriptors that
+the process may open, whichever is less: more would leave none to accept clients with."""
+
+LANE_IDLE_S: Final = 30.0
+"""How long a lane keeps its connection open without work: longer than between the readings of
+most devices, shorter than what common servers allow an idle connection (60 s and more)."""
+
+IDLE_LANES_ENDED_AT_ONCE: Final = 64
+"""Lanes ended in one turn of the loop (each closes a socket), so that thousands of lanes that
+become idle together do not stall it."""
+
+PARKED_AT_ONCE: Final = 512
+"""Notifications that a lane passes over in one turn of the loop because their order_key is in
+flight elsewhere; some 0.1 ms."""
+
+TIMEOUT_RESOLUTION_S: Final = 0.01
+"""How much later than asked for a timeout may come. All timeouts share one timer, and it does
+not look at all lanes more often than this."""
+
+FULL_LOG_INTERVAL_S: Final = 1.0
+"""How often queues that were full are looked at for having recovered: bounds the log lines of
+a queue that fills and empties quickly."""
+
+TOP_ENDPOINTS_MAX: Final = 20
+"""Endpoints listed in the statistics, those with most waiting first."""
+
+LOG_LINE_MAX_BYTES: Final = 32 * 1024
+LOG_PAYLOAD_MAX_BYTES: Final = 5 * 1024
+"""Orion's defaults of -logLineMaxSize and -logInfoPayloadMaxSize, where none are given."""
+
+TOO_BIG: Final = "total outgoing message size is too big"
+STOPPED: Final = "broker stopped before the notification could be delivered"
+INTERNAL_ERROR: Final = "internal error"
+
+logger = logging.getLogger("rigel.notifier")
+
+
+@dataclass(slots=True, frozen=True)
+class Outcome:
+    """How a notification ended. Exactly one of `status` and `failure` is there.
+
+    at: epoch seconds. status: the HTTP status, whatever it is (Orion counts any response as a
+    success). failure: why there was no response, in libcurl's words (`lastFailureReason`).
+    """
+
+    at: float
+    status: int | None
+    failure: str | None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Notification:
+    """One request to one receiver.
+
+    `headers` are sent in this order and spelling; the sender adds Host and Content-Length.
+    `timeout_s` bounds the whole exchange, name lookup, connecting and redirects included; zero
+    or less means the notifier's default. `order_key` (hashable) names what must stay in order
+    towards one endpoint: subscription and entity. `on_result` is called exactly once for every
+    notification that `Notifier.send` accepted, on the loop, never from within `send`.
+    """
+
+    subscription_id: str
+    tenant: str
+    url: str
+    method: str = "POST"
+    headers: dict[str, str]
+    body: bytes
+    timeout_s: float
+    order_key: object
+    on_result: Callable[[Notification, Outcome], None]
+    size_bytes: int = field(init=False, default=0)
+    """Headers and body, set by `Notifier.send`."""
+
+
+@dataclass(slots=True, frozen=True)
+class EndpointStatistics:
+    """One endpoint since its oldest lane began. `endpoint` is `scheme://host:port`."""
+
+    endpoint: str
+    queued: int
+    in_flight: int
+    connections: int
+    sent: int
+    failed: int
+    dropped: int
+
+
+@dataclass(slots=True, frozen=True)
+class NotifierStatistics:
+    """Counters since the start (sent: got a response; failed: got none; dropped: not accepted)
+    and gauges of this moment. `top` lists up to TOP_ENDPOINTS_MAX endpoints."""
+
+    sent: int
+    failed: int
+    dropped: int
+    queued: int
+    in_flight: int
+    outstanding_bytes: int
+    endpoints: int
+    connections: int
+    top: tuple[EndpointStatistics, ...]
+
+
+class Notifier:
+    """Takes notifications from the engine and sends them in the background."""
+
+    def __init__(
+        self,
+        *,
+        queue_length: int,
+        connections_per_endpoint: int,
+        default_timeout_s: float,
+        max_message_bytes: int,
+        insecure: bool,
+        log_limits: LogLimits | None = None,
+        sender: Sender | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`queue_length`: notifications that may wait for one endpoint, beside those in flight.
+        `max_message_bytes`: headers and body together (Orion's `-outReqMsgMaxSize`).
+        `insecure`: accept any TLS certificate. `log_limits`: how much of a payload the log shows,
+        None for Orion's default. `clock`: epoch seconds, for `Outcome.at`.
+        """
+        if queue_length < 1 or connections_per_endpoint < 1:
+            raise ValueError("queue_length and connections_per_endpoint must be at least 1")
+        if default_timeout_s <= 0:
+            raise ValueError("default_timeout_s must be positive")
+        self._queue_length = queue_length
+        self._lanes_per_endpoint = connections_per_endpoint
+        self._default_timeout_s = default_timeout_s
+        self._max_message_bytes = max_message_bytes
+        self._log_limits = log_limits or LogLimits(
+            line_max_bytes=LOG_LINE_MAX_BYTES,
+            payload_max_bytes=LOG_PAYLOAD_MAX_BYTES,
+            deprecate=False,
+        )
+        self._sender: Sender = HttpSender(insecure=insecure) if sender is None else sender
+        self._clock = clock
+
+        self._queues: dict[Endpoint, _Queue] = {}
+        self._lanes: set[_Lane] = set()
+        self._connections_max = CONNECTIONS_MAX
+        # Lanes without work, longest idle first, with the loop time since when.
+        self._idle: dict[_Lane, float] = {}
+        # Endpoints with work and no lane, as all connections are taken; in order of arrival.
+        self._starving: dict[_Queue, None] = {}
+        # Lanes on their way out, each of which makes place for a starving endpoint.
+        self._ending = 0
+        # Queues that said they were full, with what they had dropped before.
+        self._full: dict[_Queue, int] = {}
+        # Dropped since it was said that there was no memory left; 0: it has not been said.
+        self._dropped_for_bytes = 0
+
+        self._sent = 0
+        self._failed = 0
+        self._dropped = 0
+        self._in_flight = 0
+        self._outstanding = 0
+        self._outstanding_bytes = 0
+
+        self._closing = False
+        # Lanes outlive the request whose notification began them; their log lines are not its.
+        self._context = Context()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._deadlines = _Deadlines()
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._full_timer: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Binds to the running loop. `send` may be called from then on."""
+        self._loop = asyncio.get_running_loop()
+        files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files_max != resource.RLIM_INFINITY:
+            self._connections_max = max(1, min(CONNECTIONS_MAX, files_max // 2))
+        await self._sender.start()
+
+    def send(self, notification: Notification) -> bool:
+        """Takes a notification for delivery, or drops it and returns False when the endpoint's
+        queue or the memory for all queues is full (or the notifier is closed).
+
+        Never waits and never raises for what is in the notification: a URL that is none and a
+        message that is too big are outcomes.
+        """
+        loop = self._running_loop()
+        if self._closing:
+            self._dropped += 1
+            return False
+        size = len(notification.body)
+        for name, value in notification.headers.items():
+            size += len(name) + len(value) + 2
+        notification.size_bytes = size
+        if size > self._max_message_bytes:
+            self._accept(notification)
+            loop.call_soon(self._finish, notification, None, None, TOO_BIG)
+            return True
+        try:
+            endpoint = locate(notification.url).endpoint
+        except Undelivered as error:
+            self._accept(notification)
+            loop.call_soon(self._finish, notification, None, None, error.reason)
+            return True
+
+        if self._outstanding_bytes + size + NOTIFICATION_OVERHEAD_BYTES > OUTSTANDING_BYTES_MAX:
+            self._drop_for_bytes()
+            return False
+        queue = self._queues.get(endpoint)
+        if queue is None:
+            queue = self._queues[endpoint] = _Queue(endpoint)
+        if not queue.waiting and notification.order_key not in queue.busy:
+            lane = self._free_lane(queue)
+            if lane is not None:
+                self._accept(notification)
+                queue.claim(notification)
+                lane.notification = notification
+                return True
+        if queue.queued >= self._queue_length:
+            self._drop_for_length(queue)
+            return False
+        self._accept(notification)
+        queue.add(notification)
+        if queue.waiting:
+            self._help(queue)
+        return True
+
+    async def drain(self, timeout_s: float) -> int:
+        """Waits until everything accepted is finished; returns how many are not after
+        `timeout_s`. Notifications may be accepted meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._drained.wait()
+        return self._outstanding
+
+    async def close(self) -> None:
+        """Gives up what is not delivered (outcome STOPPED), closes connections, ends tasks."""
+        if self._closing:
+            return
+        self._closing = True
+        self._deadlines.close()
+        for timer in (self._idle_timer, self._full_timer):
+            if timer is not None:
+                timer.cancel()
+        tasks = [lane.task for lane in self._lanes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # Lanes that were cancelled before their first step.
+        for lane in tuple(self._lanes):
+            self._leave(lane)
+            await self._disconnect(lane)
+        for queue in self._queues.values():
+            for notification in queue.drain():
+                self._finish(notification, queue, None, STOPPED)
+        self._queues.clear()
+        self._starving.clear()
+        self._idle.clear()
+        # Outcomes that `send` left to the next turn of the loop.
+        await asyncio.sleep(0)
+        await self._sender.close()
+
+    def statistics(self) -> NotifierStatistics:
+        """O(endpoints) for the list of the busiest."""
+        busiest = heapq.nlargest(
+            TOP_ENDPOINTS_MAX, self._queues.values(), key=lambda queue: queue.queued
+        )
+        return NotifierStatistics(
+            sent=self._sent,
+            failed=self._failed,
+            dropped=self._dropped,
+            queued=self._outstanding - self._in_flight,
+            in_flight=self._in_flight,
+            outstanding_bytes=self._outstanding_bytes,
+            endpoints=len(self._queues),
+            connections=len(self._lanes),
+            top=tuple(queue.statistics() for queue in busiest),
+        )
+
+    def _accept(self, notification: Notification) -> None:
+        self._outstanding += 1
+        self._outstanding_bytes += notification.size_bytes + NOTIFICATION_OVERHEAD_BYTES
+        self._drained.clear()
+
+    def _finish(
+        self,
+        notification: Notification,
+        queue: _Queue | None,
+        response: Response | None,
+        failure: str | None,
+    ) -> None:
+        """Counts, logs and reports the end of an accepted notification."""
+        self._outstanding -= 1
+        self._outstanding_bytes -= notification.size_bytes + NOTIFICATION_OVERHEAD_BYTES
+        if response is not None:
+            self._sent += 1
+            if queue is not None:
+                queue.sent += 1
+        else:
+            self._failed += 1
+            if queue is not None:
+                queue.failed += 1
+        if logger.isEnabledFor(logging.INFO) or (
+            response is not None and not 200 <= response.status < 300
+        ):
+            self._log_end(notification, response, failure)
+        try:
+            notification.on_result(
+                notification,
+                Outcome(self._clock(), None if response is None else response.status, failure),
+            )
+        except Exception:
+            logger.exception(
+                "the outcome of a notification was not taken (subId: %s)",
+                notification.subscription_id,
+            )
+        if not self._outstanding:
+            self._drained.set()
+
+    def _log_end(
+        self, notification: Notification, response: Response | None, failure: str | None
+    ) -> None:
+        """One line per notification, under its own correlator, as Orion writes it."""
+        headers = notification.headers
+        this = request_context.set(
+            RequestContext(
+                correlator=headers.get("Fiware-Correlator", NOT_AVAILABLE),
+                service=notification.tenant,
+                service_path=headers.get("Fiware-ServicePath", ""),
+            )
+        )
+        try:
+            if response is not None and not 200 <= response.status < 300:
+                logger.warning(
+                    "Notification (subId: %s) response NOT OK, http code: %d",
+                    notification.subscription_id,
+                    response.status,
+                )
+            if not logger.isEnabledFor(logging.INFO):
+                return
+            text = "Notif delivered (subId: %s): %s %s, payload (%d bytes): %s, response code: %s"
+            values: tuple[object, ...] = (
+                notification.subscription_id,
+                notification.method,
+                notification.url.partition("://")[2],
+                len(notification.body),
+                self._log_limits.excerpt(notification.body),
+                failure if response is None else response.status,
+            )
+            if response is not None and response.status >= 300 and response.body:
+                text += ", response payload (%d bytes): %s"
+                values += (len(response.body), self._log_limits.excerpt(response.body))
+            logger.info(text, *values)
+        finally:
+            request_context.reset(this)
+
+    def _drop_for_length(self, queue: _Queue) -> None:
+        self._dropped += 1
+        queue.dropped += 1
+        if queue not in self._full:
+            self._full[queue] = queue.dropped - 1
+            logger.error(
+                "notification queue is full (endpoint: %s, waiting: %d)",
+                queue.endpoint,
+                queue.queued,
+            )
+            self._watch_full()
+
+    def _drop_for_bytes(self) -> None:
+        self._dropped += 1
+        self._dropped_for_bytes += 1
+        if self._dropped_for_bytes == 1:
+            logger.error(
+                "notification queues are full (bytes: %d, notifications: %d)",
+                self._outstanding_bytes,
+                self._outstanding,
+            )
+            self._watch_full()
+
+    def _watch_full(self) -> None:
+        if self._full_timer is None:
+            self._full_timer = self._running_loop().call_later(
+                FULL_LOG_INTERVAL_S, self._look_at_full, context=self._context
+            )
+
+    def _look_at_full(self) -> None:
+        """Says which queues have recovered: half empty, so that the log stays calm."""
+        self._full_timer = None
+        for queue in [q for q in self._full if q.queued <= self._queue_length // 2]:
+            self._say_recovered(queue)
+        if self._dropped_for_bytes and self._outstanding_bytes <= OUTSTANDING_BYTES_MAX // 2:
+            logger.warning(
+                "notification queues have room again (dropped: %d)", self._dropped_for_bytes
+            )
+            self._dropped_for_bytes = 0
+        if self._full or self._dropped_for_bytes:
+            self._watch_full()
+
+    def _say_recovered(self, queue: _Queue) -> None:
+        logger.warning(
+            "notification queue has room again (endpoint: %s, dropped: %d)",
+            queue.endpoint,
+            queue.dropped - self._full.pop(queue),
+        )
+
+    def _free_lane(self, queue: _Queue) -> _Lane | None:
+        """An idle lane of the endpoint, now awake, or a new one if it may have more."""
+        if queue.idle:
+            lane = queue.idle.pop()
+            del self._idle[lane]
+            lane.rouse(to_work=True)
+            return lane
+        if queue.lanes < self._lanes_per_endpoint and len(self._lanes) < self._connections_max:
+            return self._start_lane(queue)
+        return None
+
+    def _help(self, queue: _Queue) -> None:
+        """Sees to it that what waits is taken: by a further lane if there may be one, else by
+        those at work. An endpoint without any gets one in its turn: an idle lane elsewhere goes,
+        or a busy one does after its present exchange (`_run`)."""
+        if self._free_lane(queue) is None and not queue.lanes:
+            self._starving[queue] = None
+            if self._idle and len(self._starving) > self._ending:
+                self._dismiss(next(iter(self._idle)))
+
+    def _start_lane(self, queue: _Queue) -> _Lane:
+        lane = _Lane(queue, self._sender.connect(queue.endpoint))
+        queue.lanes += 1
+        self._lanes.add(lane)
+        self._starving.pop(queue, None)
+        lane.task = self._running_loop().create_task(self._run(lane), context=self._context)
+        return lane
+
+    async def _run(self, lane: _Lane) -> None:
+        queue = lane.queue
+        try:
+            while True:
+                if lane.notification is not None:
+                    await self._deliver(lane, lane.notification)
+                if len(self._starving) > self._ending:
+                    break
+                if lane.notification is None:
+                    lane.notification = queue.take()
+                if lane.notification is not None:
+                    continue
+                if queue.waiting:
+                    await asyncio.sleep(0)
+                elif not await self._rest(lane):
+                    break
+        finally:
+            self._leave(lane)
+            await self._disconnect(lane)
+            self._feed_starving()
+            self._forget(queue)
+
+    async def _deliver(self, lane: _Lane, notification: Notification) -> None:
+        """One exchange. Leaves the next notification with the same key in `lane`, if any: it is
+        older than all that wait."""
+        queue = lane.queue
+        response: Response | None = None
+        failure: str | None = None
+        timeout_s = notification.timeout_s
+        self._deadlines.begin(lane, timeout_s if timeout_s > 0 else self._default_timeout_s)
+        self._in_flight += 1
+        queue.in_flight += 1
+        try:
+            response = await lane.connection.exchange(notification)
+        except Undelivered as error:
+            failure = error.reason
+        except asyncio.CancelledError:
+            if self._closing or not lane.timed_out:
+                failure = STOPPED
+                raise
+            failure = TIMEOUT
+        except Exception:
+            logger.exception(
+                "a notification could not be sent (subId: %s)", notification.subscription_id
+            )
+            failure = INTERNAL_ERROR
+        finally:
+            self._deadlines.end(lane)
+            self._in_flight -= 1
+            queue.in_flight -= 1
+            lane.notification = queue.release(notification.order_key)
+            self._finish(notification, queue, response, failure)
+
+    async def _rest(self, lane: _Lane) -> bool:
+        """Waits for work; False when the lane is to end."""
+        loop = self._running_loop()
+        lane.wake = loop.create_future()
+        lane.queue.idle.append(lane)
+        self._idle[lane] = loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = loop.call_later(LANE_IDLE_S, self._end_idle)
+        return await lane.wake
+
+    def _end_idle(self) -> None:
+        loop = self._running_loop()
+        self._idle_timer = None
+        long_ago = loop.time() - LANE_IDLE_S
+        for lane in list(itertools.islice(self._idle, IDLE_LANES_ENDED_AT_ONCE)):
+            if self._idle[lane] > long_ago:
+                break
+            self._dismiss(lane)
+        if self._idle:
+            oldest = next(iter(self._idle.values()))
+            self._idle_timer = loop.call_at(oldest + LANE_IDLE_S, self._end_idle)
+
+    def _dismiss(self, lane: _Lane) -> None:
+        """Tells an idle lane to end."""
+        lane.queue.idle.remove(lane)
+        del self._idle[lane]
+        self._mark_ending(lane)
+        lane.rouse(to_work=False)
+
+    def _mark_ending(self, lane: _Lane) -> None:
+        if not lane.ending:
+            lane.ending = True
+            self._ending += 1
+
+    def _leave(self, lane: _Lane) -> None:
+        """Takes a lane off its endpoint, with what it holds going back to the queue."""
+        queue = lane.queue
+        self._mark_ending(lane)
+        queue.lanes -= 1
+        if lane.notification is not None:
+            queue.put_back(lane.notification)
+            lane.notification = None
+        if queue.waiting and not self._closing:
+            self._help(queue)
+
+    async def _disconnect(self, lane: _Lane) -> None:
+        try:
+            await lane.connection.close()
+        except Exception:
+            logger.exception("closing a connection failed (endpoint: %s)", lane.queue.endpoint)
+        finally:
+            self._lanes.discard(lane)
+            self._ending -= 1
+
+    def _feed_starving(self) -> None:
+        while self._starving and len(self._lanes) < self._connections_max and not self._closing:
+            self._start_lane(next(iter(self._starving)))
+
+    def _forget(self, queue: _Queue) -> None:
+        if not queue.lanes and not queue.queued and self._queues.get(queue.endpoint) is queue:
+            del self._queues[queue.endpoint]
+            if queue in self._full:
+                self._say_recovered(queue)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise RuntimeError("Notifier.start() has not been awaited")
+        return self._loop
+
+
+class _Lane:
+    """A task with one connection to one endpoint and at most one notification in its hands."""
+
+    __slots__ = ("connection", "ending", "notification", "queue", "task", "timed_out", "wake")
+
+    def __init__(self, queue: _Queue, connection: Connection) -> None:
+        self.queue = queue
+        self.connection = connection
+        self.notification: Notification | None = None
+        self.task: asyncio.Task[None]
+        self.wake: asyncio.Future[bool] | None = None
+        self.timed_out = False
+        self.ending = False
+
+    def rouse(self, *, to_work: bool) -> None:
+        """Wakes an idle lane, to work or to end."""
+        if self.wake is not None and not self.wake.done():
+            self.wake.set_result(to_work)
+
+
+class _Queue:
+    """What waits for one endpoint, and its counters. Every operation is O(1) (amortised)."""
+
+    __slots__ = (
+        "busy",
+        "dropped",
+        "endpoint",
+        "failed",
+        "idle",
+        "in_flight",
+        "lanes",
+        "queued",
+        "sent",
+        "waiting",
+    )
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        # In order of arrival. May hold keys that are in flight; `take` passes them over.
+        self.waiting: deque[Notification] = deque()
+        # Keys in the hands of a lane, with what has to wait for them (None: nothing). All of
+        # these are older than what is in `waiting` with the same key.
+        self.busy: dict[object, deque[Notification] | None] = {}
+        self.idle: list[_Lane] = []
+        self.queued = 0
+        self.lanes = 0
+        self.in_flight = 0
+        self.sent = 0
+        self.failed = 0
+        self.dropped = 0
+
+    def claim(self, notification: Notification) -> None:
+        """A lane takes a notification without its having waited."""
+        self.busy[notification.order_key] = None
+
+    def add(self, notification: Notification) -> None:
+        self.queued += 1
+        if not self.waiting and notification.order_key in self.busy:
+            self._park(notification)
+        else:
+            self.waiting.append(notification)
+
+    def take(self) -> Notification | None:
+        """The oldest that may leave. None: there is none, or none among the first PARKED_AT_ONCE
+        (`waiting` is not empty then)."""
+        for _ in range(min(PARKED_AT_ONCE, len(self.waiting))):
+            notification = self.waiting.popleft()
+            if notification.order_key not in self.busy:
+                self.claim(notification)
+                self.queued -= 1
+                return notification
+            self._park(notification)
+        return None
+
+    def release(self, order_key: object) -> Notification | None:
+        """After an exchange: the next with the same key, which stays busy; else None."""
+        parked = self.busy[order_key]
+        if parked:
+            self.queued -= 1
+            return parked.popleft()
+        del self.busy[order_key]
+        return None
+
+    def put_back(self, notification: Notification) -> None:
+        """Undoes `take`, `claim` or `release`: what the lane held is the oldest again."""
+        parked = self.busy.pop(notification.order_key)
+        if parked:
+            self.waiting.extendleft(reversed(parked))
+        self.waiting.appendleft(notification)
+        self.queued += 1
+
+    def drain(self) -> Iterator[Notification]:
+        """Everything that waits; the queue is empty afterwards."""
+        everything = [*(n for parked in self.busy.values() if parked for n in parked)]
+        everything += self.waiting
+        self.busy.clear()
+        self.waiting.clear()
+        self.queued = 0
+        return iter(everything)
+
+    def statistics(self) -> EndpointStatistics:
+        return EndpointStatistics(
+            endpoint=str(self.endpoint),
+            queued=self.queued,
+            in_flight=self.in_flight,
+            connections=self.lanes,
+            sent=self.sent,
+            failed=self.failed,
+            dropped=self.dropped,
+        )
+
+    def _park(self, notification: Notification) -> None:
+        parked = self.busy[notification.order_key]
+        if parked is None:
+            self.busy[notification.order_key] = deque((notification,))
+        else:
+            parked.append(notification)
+
+
+class _Deadlines:
+    """When exchanges are given up. One timer for all of them, set for the earliest deadline at
+    the time it was set; most exchanges are over long before it fires."""
+
+    def __init__(self) -> None:
+        self._of: dict[_Lane, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, lane: _Lane, timeout_s: float) -> None:
+        deadline = lane.task.get_loop().time() + timeout_s
+        self._of[lane] = deadline
+        if self._timer is None or deadline < self._timer.when():
+            self._set_timer(lane.task.get_loop(), deadline)
+
+    def end(self, lane: _Lane) -> None:
+        """Also takes back the cancellation by which the lane was told of its timeout."""
+        del self._of[lane]
+        if lane.timed_out:
+            lane.timed_out = False
+            lane.task.uncancel()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        self.close()
+        self._timer = loop.call_at(when, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        earliest = math.inf
+        for lane, deadline in self._of.items():
+            if lane.timed_out:
+                continue
+            if deadline <= now:
+                lane.timed_out = True
+                lane.task.cancel()
+            elif deadline < earliest:
+                earliest = deadline
+        if earliest < math.inf:
+            self._set_timer(loop, max(earliest, now + TIMEOUT_RESOLUTION_S))

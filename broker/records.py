@@ -1,0 +1,156 @@
+"""The journal's records of entities, subscriptions and registrations.
+
+A key names the kind of state, the tenant and the identity, separated by a byte that none of
+them may hold; the document is JSON. docs/journal.md lists the fields for operators.
+
+    e <tenant> <service path> <id> <type>   {"s": sequence, "c": created, "m": modified,
+                                             "l": name of the location attribute,
+                                             "a": {name: [type, value, metadata,
+                                                          created, modified]}}
+    s <tenant> <subscription id>            {"servicePath": ..., "subscription": {...},
+                                             "counters": {...}}
+    r <tenant> <registration id>            {"servicePath": ..., "registration": {...}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import orjson
+
+from ngsi.model import NO_METADATA, Attribute, Entity
+from ngsi.registration import Registration
+from ngsi.subscription import Counters, Subscription
+from ngsi.syntax import check_name
+from ngsi.v2.registrations import decode_registration, render_registration
+from ngsi.v2.subscriptions import decode_subscription, render_subscription
+
+SEPARATOR: Final = "\x1f"  # a control character: no identifier, tenant or path has one
+ENTITY: Final = "e"
+SUBSCRIPTION: Final = "s"
+REGISTRATION: Final = "r"
+
+
+def entity_key(tenant: str, entity: Entity) -> bytes:
+    """The key of an entity's records."""
+    return SEPARATOR.join((ENTITY, tenant, entity.service_path, entity.id, entity.type)).encode()
+
+
+def subscription_key(tenant: str, subscription_id: str) -> bytes:
+    """The key of a subscription's records."""
+    return SEPARATOR.join((SUBSCRIPTION, tenant, subscription_id)).encode()
+
+
+def registration_key(tenant: str, registration_id: str) -> bytes:
+    """The key of a registration's records."""
+    return SEPARATOR.join((REGISTRATION, tenant, registration_id)).encode()
+
+
+def split_key(key: bytes) -> list[str]:
+    """Kind, tenant and identity of a key."""
+    return key.decode().split(SEPARATOR)
+
+
+def encode_entity(entity: Entity) -> bytes:
+    """The whole state of an entity."""
+    return orjson.dumps(
+        {
+            "s": entity.sequence,
+            "c": entity.created,
+            "m": entity.modified,
+            "l": entity.location,
+            "a": {name: _pack(attribute) for name, attribute in entity.attributes.items()},
+        }
+    )
+
+
+def encode_entity_change(entity: Entity, changed: Iterable[str], removed: Iterable[str]) -> bytes:
+    """A merge patch with the attributes that changed, were added or removed."""
+    attributes: dict[str, Any] = {name: _pack(entity.attributes[name]) for name in changed}
+    attributes.update(dict.fromkeys(removed))
+    return orjson.dumps({"m": entity.modified, "l": entity.location, "a": attributes})
+
+
+def _pack(attribute: Attribute) -> list[Any]:
+    return [
+        attribute.type,
+        attribute.value,
+        attribute.metadata,
+        attribute.created,
+        attribute.modified,
+    ]
+
+
+def decode_entity(identity: list[str], document: bytes) -> Entity:
+    """The entity of a key's [service path, id, type] and its document."""
+    service_path, entity_id, entity_type = identity
+    state = orjson.loads(document)
+    attributes = {
+        check_name(name, "attribute name"): Attribute(
+            check_name(type_, "attribute type"), value, metadata or NO_METADATA, created, modified
+        )
+        for name, (type_, value, metadata, created, modified) in state["a"].items()
+    }
+    entity = Entity(
+        entity_id,
+        check_name(entity_type, "entity type"),
+        service_path,
+        attributes,
+        state["c"],
+        state["m"],
+        state["s"],
+    )
+    # Absent from a document whose last record was a merge patch: null removes a member.
+    entity.location = state.get("l")
+    return entity
+
+
+def encode_subscription(subscription: Subscription) -> bytes:
+    """The whole state of a subscription."""
+    return orjson.dumps(
+        {
+            "servicePath": subscription.service_path,
+            "subscription": render_subscription(subscription, now=None),
+            "counters": _pack_counters(subscription.counters),
+        }
+    )
+
+
+def encode_subscription_progress(subscription: Subscription) -> bytes:
+    """A merge patch with the status and the counters."""
+    return orjson.dumps(
+        {
+            "subscription": {"status": subscription.status.value},
+            "counters": _pack_counters(subscription.counters),
+        }
+    )
+
+
+def _pack_counters(counters: Counters) -> dict[str, Any]:
+    return {name: getattr(counters, name) for name in Counters.__slots__}
+
+
+def decode_stored_subscription(identity: list[str], document: bytes) -> Subscription:
+    """The subscription of a key's [id] and its document."""
+    state = orjson.loads(document)
+    subscription = decode_subscription(state["subscription"], identity[0], state["servicePath"])
+    for name, value in state["counters"].items():
+        setattr(subscription.counters, name, value)
+    return subscription
+
+
+def encode_registration(registration: Registration) -> bytes:
+    """The whole state of a registration."""
+    return orjson.dumps(
+        {
+            "servicePath": registration.service_path,
+            "registration": render_registration(registration, stored=True),
+        }
+    )
+
+
+def decode_stored_registration(identity: list[str], document: bytes) -> Registration:
+    """The registration of a key's [id] and its document."""
+    state = orjson.loads(document)
+    return decode_registration(state["registration"], identity[0], state["servicePath"])

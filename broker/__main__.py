@@ -8,14 +8,15 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import uvloop
 
 from broker import logs
-from broker.journal import JournalDamaged, JournalLocked
+from broker.engine import StateError
+from broker.journal import JournalError
 from broker.server import Server, stop_on_signals
 from broker.settings import Settings, SettingsError
+from rigel import __version__
 
 _log = logging.getLogger("rigel.broker")
 
@@ -29,9 +30,9 @@ def main(argv: Sequence[str]) -> int:
         return 2
     try:
         limits = logs.configure(settings)
-        server = Server(settings, version("rigel-broker"), limits)
+        server = Server(settings, __version__, limits)
         uvloop.run(_serve(server, settings))
-    except (OSError, JournalLocked, JournalDamaged) as error:
+    except (OSError, JournalError, StateError) as error:
         print(f"rigel broker: {error}", file=sys.stderr)
         return 1
     return 0

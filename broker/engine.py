@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 
 from broker import records
 from broker.location import find_location, parse_location
-from broker.messages import MessageFactory
-from broker.notifier import Notification, Outcome
+from broker.messages import Message, MessageFactory
+from broker.notifier import Outcome
 from broker.object_ids import ObjectIds
 from broker.origin import Origin
 from broker.ports import JournalPort, NotifierPort
@@ -23,6 +23,7 @@ from broker.update import EntityChange, UpdateOptions, compute_change, new_attri
 from broker.update_report import UpdateReport
 from ngsi.errors import BadRequest, NgsiError, NotFound, TooManyResults, Unprocessable
 from ngsi.instants import DATE_TYPES, parse_instant
+from ngsi.macros import MacroError
 from ngsi.model import (
     DATE_EXPIRES,
     DEFAULT_ENTITY_TYPE,
@@ -34,7 +35,8 @@ from ngsi.model import (
     UpdateAction,
 )
 from ngsi.registration import Registration
-from ngsi.subscription import Subscription, SubscriptionStatus
+from ngsi.subscription import HttpReceiver, Subscription, SubscriptionStatus
+from ngsi.v2.entities import WRONG_EXPIRY
 
 _log = logging.getLogger("rigel.engine")
 
@@ -46,6 +48,10 @@ REGISTRATION_NOT_FOUND = "The requested registration has not been found. Check i
 _MAX_IDENTITY_LENGTH = 1013
 
 
+class StateError(Exception):
+    """What the journal kept is whole, but not of this version's making."""
+
+
 class Engine:
     """All state of one broker. Several engines can live side by side."""
 
@@ -55,31 +61,41 @@ class Engine:
         notifier: NotifierPort,
         clock: Callable[[], float],
         notification_timeout_s: float,
+        notification_max_bytes: int,
     ) -> None:
         self._journal = journal
         self._notifier = notifier
         self._clock = clock
         self._notification_timeout_s = notification_timeout_s
+        self._notification_max_bytes = notification_max_bytes
         self._tenants: dict[str, Tenant] = {}
         self._ids = ObjectIds(clock)
-        self._outbox: list[Notification] = []
+        self._outbox: list[Message] = []
         self._progressed: dict[Subscription, str] = {}  # with counters not yet journaled
 
     def restore(self) -> None:
-        """Take over what the journal kept; once, before anything else."""
+        """Take over what the journal kept; once, before anything else.
+
+        Raises StateError for a document that this version cannot read.
+        """
         entities: list[tuple[str, Entity]] = []
         for key, document in self._journal.load():
             kind, tenant, *identity = records.split_key(key)
-            if kind == records.ENTITY:
-                entities.append((tenant, records.decode_entity(identity, document)))
-            elif kind == records.SUBSCRIPTION:
-                subscription = records.decode_stored_subscription(identity, document)
-                self.tenant(tenant).subscriptions[subscription.id] = subscription
-            elif kind == records.REGISTRATION:
-                registration = records.decode_stored_registration(identity, document)
-                self.tenant(tenant).registrations[registration.id] = registration
-            else:
-                raise ValueError(f"the journal holds a record of unknown kind {kind!r}")
+            try:
+                if kind == records.ENTITY:
+                    entities.append((tenant, records.decode_entity(identity, document)))
+                elif kind == records.SUBSCRIPTION:
+                    subscription = records.decode_stored_subscription(identity, document)
+                    self.tenant(tenant).subscriptions[subscription.id] = subscription
+                elif kind == records.REGISTRATION:
+                    registration = records.decode_stored_registration(identity, document)
+                    self.tenant(tenant).registrations[registration.id] = registration
+                else:
+                    raise ValueError(f"unknown kind of record {kind!r}")
+            except (NgsiError, LookupError, TypeError, ValueError) as error:
+                raise StateError(
+                    f"the journal's document of {key!r} is unreadable: {error}"
+                ) from error
         entities.sort(key=lambda item: item[1].sequence)
         for tenant, entity in entities:
             if entity.location is not None:
@@ -209,9 +225,8 @@ class Engine:
 
     def _create(self, tenant: Tenant, origin: Origin, update: EntityUpdate) -> None:
         now = self._clock()
-        attributes = {
-            name: new_attribute(attribute, now) for name, attribute in update.attributes.items()
-        }
+        created = {name: new_attribute(item, now) for name, item in update.attributes.items()}
+        attributes = {name: item for name, item in created.items() if item is not None}
         location, shape = find_location(attributes)
         expires = _expiry(attributes)
         entity = Entity(
@@ -326,13 +341,24 @@ class Engine:
         if not handles:
             return
         now = self._clock()
-        messages = MessageFactory(event, origin, self._notification_timeout_s, self._record)
+        messages = MessageFactory(
+            event,
+            origin,
+            self._notification_timeout_s,
+            self._notification_max_bytes,
+            self._record,
+        )
         for handle in handles:
             subscription = tenant.matcher[handle]
-            if not subscription.is_triggered_now(now):
+            if not subscription.is_triggered_now(now) or not messages.passes(subscription):
                 continue
-            notification = messages.make(subscription, tenant.name)
-            if notification is None:
+            try:
+                message = messages.make(subscription, tenant.name)
+            except MacroError as error:
+                _log.error("Notification (subId: %s) not sent: %s", subscription.id, error)
+                self._count_failure(subscription, tenant.name, str(error))
+                continue
+            if message is None:
                 continue
             counters = subscription.counters
             counters.times_sent += 1
@@ -344,40 +370,47 @@ class Engine:
             if not self._outbox:
                 # In the next turn, when all of this turn's changes are in the batch.
                 asyncio.get_running_loop().call_soon(self._await_commit)
-            self._outbox.append(notification)
+            self._outbox.append(message)
 
     def _await_commit(self) -> None:
         batch, self._outbox = self._outbox, []
         self.committed().add_done_callback(lambda commit: self._send(commit, batch))
 
-    def _send(self, commit: asyncio.Future[None], batch: list[Notification]) -> None:
+    def _send(self, commit: asyncio.Future[None], batch: list[Message]) -> None:
         if commit.cancelled() or commit.exception() is not None:
             _log.error("%d notifications dropped: their change was not committed", len(batch))
             return
-        for notification in batch:
-            if not self._notifier.send(notification):
+        for message in batch:
+            if not self._notifier.send(message):
                 outcome = Outcome(
                     at=self._clock(), status=None, failure="notification queue is full"
                 )
-                self._record(notification, outcome)
+                self._record(message, outcome)
 
-    def _record(self, notification: Notification, outcome: Outcome) -> None:
+    def _record(self, message: Message, outcome: Outcome) -> None:
         """Count how a delivery went."""
-        tenant = self._tenants.get(notification.tenant)
+        tenant = self._tenants.get(message.tenant)
         if tenant is None:
             return
-        subscription = tenant.subscriptions.get(notification.subscription_id)
+        subscription = tenant.subscriptions.get(message.subscription_id)
         if subscription is None:
             return
-        counters = subscription.counters
-        self._progressed[subscription] = tenant.name
         if outcome.failure is None:
+            counters = subscription.counters
+            self._progressed[subscription] = tenant.name
             counters.last_success = outcome.at
             counters.last_success_code = outcome.status
             counters.fails_counter = 0
-            return
-        counters.last_failure = outcome.at
-        counters.last_failure_reason = outcome.failure
+        else:
+            # As Orion, a reason is shown for receivers over HTTP alone.
+            is_http = isinstance(subscription.delivery.receiver, HttpReceiver)
+            self._count_failure(subscription, tenant.name, outcome.failure if is_http else None)
+
+    def _count_failure(self, subscription: Subscription, tenant: str, reason: str | None) -> None:
+        counters = subscription.counters
+        self._progressed[subscription] = tenant
+        counters.last_failure = self._clock()
+        counters.last_failure_reason = reason
         counters.fails_counter += 1
         limit = subscription.delivery.max_fails_limit
         if (
@@ -479,5 +512,5 @@ def _expiry(attributes: dict[str, Attribute]) -> float | None:
     if attribute is None or attribute.value is None:
         return None
     if attribute.type not in DATE_TYPES or type(attribute.value) is not str:
-        raise BadRequest("dateExpires must be of type DateTime")
+        raise BadRequest(WRONG_EXPIRY)
     return parse_instant(attribute.value)

@@ -14,13 +14,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-import orjson
-
 from broker.creation_order import BLOCK_LENGTH
 from broker.entity_table import EntityTable
 from ngsi.errors import BadRequest
 from ngsi.geometry import GeoQuery
-from ngsi.model import DATE_CREATED, DATE_MODIFIED, SERVICE_PATH, Entity, EntitySelector, JsonValue
+from ngsi.model import DATE_CREATED, DATE_MODIFIED, SERVICE_PATH, Entity, EntitySelector
+from ngsi.ordering import order_key
 from ngsi.query import Query
 from ngsi.service_path import ServicePathScope
 
@@ -274,21 +273,7 @@ def _token_key(entity: Entity, name: str, geo: GeoQuery | None) -> Any:
     if name == DATE_MODIFIED:
         return entity.modified
     attribute = entity.attributes.get(name)
-    return _value_key(None if attribute is None else attribute.value)
-
-
-def _value_key(value: JsonValue) -> tuple[int, Any]:
-    """Null, numbers, strings, objects, arrays, booleans (Orion API, "Ordering Results")."""
-    if value is None:
-        return (0, 0)
-    kind = type(value)
-    if kind is bool:
-        return (5, value)
-    if kind is int or kind is float:
-        return (1, value)
-    if kind is str:
-        return (2, value)
-    return (3 if kind is dict else 4, orjson.dumps(value))
+    return order_key(None if attribute is None else attribute.value)
 
 
 async def list_types(

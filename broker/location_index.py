@@ -8,11 +8,11 @@ cells that hold too little are joined again; so cells are as fine as entities ar
 city as over a continent, and no single operation stalls. A point lies in the leaf that covers
 it. An extended box lies in the finest cell that is as large as it and covers its middle; it
 reaches over the border of that cell by half of it at most, so a search looks that much further
-around cells with such boxes below them. Whatever a handle's position, it can be split off: cells
-of the finest size, where many entities share one place, are quartered by bits of the handle.
+around cells with such boxes below them. Where many entities share one place, cells of the finest
+size are quartered by bits of the handle instead.
 
-Costs with 1 000 000 points: insert, remove and replace 2 to 4 us, a search with 10 hits 10 to
-20 us, about 150 bytes per handle. tests/bench/bench_location_index.py measures them.
+Insert, remove and replace visit one cell a level (about 10 to 20 levels for 1 000 000 points); a
+search visits the cells that its boxes meet. tests/bench/bench_location_index.py measures them.
 """
 
 from __future__ import annotations

@@ -1,18 +1,26 @@
 """An event and a subscription to the notification that goes out.
 
-The body is encoded once per distinct shape of an event, however many subscriptions ask for
-it; only the subscription's id differs. Source: Orion API, section "Notification Messages".
+The standard body is encoded once per distinct shape of an event, however many subscriptions
+ask for it; only the subscription's id differs. Custom notifications are filled from templates
+one by one. Source: Orion API, sections "Notification Messages" and "Custom Notifications".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from broker.custom_message import fill_headers, fill_patch, fill_url
+from broker.expression_context import build_context
+from broker.mqtt import MqttMessage
 from broker.notifier import Notification, Outcome
 from broker.origin import Origin
+from ngsi.jexl import evaluate
+from ngsi.macros import Macros
 from ngsi.model import (
     ALTERATION_TYPE,
     DATE_CREATED,
@@ -21,14 +29,25 @@ from ngsi.model import (
     Attribute,
     EntityEvent,
 )
-from ngsi.subscription import AttrsFormat, Delivery, Subscription
+from ngsi.subscription import (
+    AttrsFormat,
+    CustomPayload,
+    Delivery,
+    HttpReceiver,
+    PayloadKind,
+    Subscription,
+)
 from ngsi.v2.render import ALL, Representation, View, render_entity
 
-OnResult: TypeAlias = Callable[[Notification, Outcome], None]
+Message: TypeAlias = Notification | MqttMessage
+OnResult: TypeAlias = Callable[[Any, Outcome], None]
 
 # Receivers of Orion look at it; the version is that of the API spoken.
 USER_AGENT: Final = "orion/4.7.0 rigel/0.1.0"
 
+_JSON: Final = "application/json; charset=utf-8"
+_TEXT: Final = "text/plain; charset=utf-8"
+_CUSTOM_FORMAT: Final = "custom"
 _REPRESENTATIONS: Final = {
     AttrsFormat.NORMALIZED: Representation.NORMALIZED,
     AttrsFormat.SIMPLIFIED_NORMALIZED: Representation.NORMALIZED,
@@ -46,72 +65,142 @@ class MessageFactory:
     """Makes the notifications of one event; keeps the encoded bodies as long as it lives."""
 
     def __init__(
-        self, event: EntityEvent, origin: Origin, default_timeout_s: float, on_result: OnResult
+        self,
+        event: EntityEvent,
+        origin: Origin,
+        default_timeout_s: float,
+        max_length: int,
+        on_result: OnResult,
     ) -> None:
         self._event = event
         self._origin = origin
         self._default_timeout_s = default_timeout_s
+        self._max_length = max_length
         self._on_result = on_result
         self._bodies: dict[tuple[Any, ...], bytes] = {}
+        self._context: dict[str, Any] | None = None
 
-    def make(self, subscription: Subscription, tenant: str) -> Notification | None:
+    def passes(self, subscription: Subscription) -> bool:
+        """Whether the subscription's jexlExpression, if it has one, is true."""
+        jexl = subscription.condition.jexl
+        return not jexl or evaluate(jexl, self._expression_context()) is True
+
+    def make(self, subscription: Subscription, tenant: str) -> Message | None:
         """The notification for a triggered subscription.
 
         None if only changed attributes are wanted and none of them is among its attributes.
+        Raises MacroError for a template that cannot be filled.
         """
-        event = self._event
         delivery = subscription.delivery
-        attributes: tuple[str, ...] = ()
-        excluded: frozenset[str] = frozenset()
-        if delivery.only_changed:
-            attributes = _changed_attributes(delivery, event)
-            if not attributes:
-                return None
-        elif delivery.except_attributes:
-            excluded = frozenset(delivery.attributes)
-        else:
-            attributes = delivery.attributes
-        body = self._encode(delivery, attributes, excluded)
-        if delivery.attrs_format not in _SIMPLIFIED:
-            body = b'{"subscriptionId":"%b","data":[%b]}' % (subscription.id.encode(), body)
-        origin = self._origin
-        origin.notifications += 1
-        headers = {"User-Agent": USER_AGENT}
-        if origin.service_header:
-            headers["Fiware-Service"] = origin.service_header
-        headers["Fiware-ServicePath"] = event.entity.service_path
-        if origin.auth_token:
-            headers["X-Auth-Token"] = origin.auth_token
-        headers["Accept"] = "application/json"
-        headers["Content-Type"] = "application/json; charset=utf-8"
-        headers["Fiware-Correlator"] = f"{origin.correlator}; cbnotif={origin.notifications}"
-        headers["Ngsiv2-AttrsFormat"] = delivery.attrs_format.value
-        timeout_ms = delivery.receiver.timeout_ms
+        view = self._view(delivery)
+        if view is None:
+            return None
+        self._origin.notifications += 1
+        macros = None
+        if delivery.custom is not None:
+            macros = Macros(dict(self._expression_context()), self._max_length)
+        body, content_type, attrs_format = self._make_body(subscription, view, macros)
+        order_key = (subscription.id, self._event.entity.id)
+        receiver = delivery.receiver
+        if not isinstance(receiver, HttpReceiver):
+            topic = receiver.topic if macros is None else macros.fill_text(receiver.topic, "")
+            return MqttMessage(
+                subscription.id,
+                tenant,
+                receiver.url,
+                topic,
+                body,
+                receiver.qos,
+                receiver.retain,
+                receiver.user,
+                receiver.password,
+                order_key,
+                self._on_result,
+            )
+        headers = self._make_headers(content_type, attrs_format)
+        url = receiver.url
+        if macros is not None:
+            url = fill_url(receiver, macros)
+            headers = fill_headers(headers, receiver, macros)
+        timeout_ms = receiver.timeout_ms
         return Notification(
             subscription_id=subscription.id,
             tenant=tenant,
-            url=delivery.receiver.url,
-            method="POST",
+            url=url,
+            method=receiver.method or "POST",
             headers=headers,
             body=body,
             timeout_s=timeout_ms / 1000 if timeout_ms else self._default_timeout_s,
-            order_key=(subscription.id, event.entity.id),
+            order_key=order_key,
             on_result=self._on_result,
         )
 
-    def _encode(
-        self, delivery: Delivery, attributes: tuple[str, ...], excluded: frozenset[str]
-    ) -> bytes:
+    def _expression_context(self) -> dict[str, Any]:
+        if self._context is None:
+            self._context = build_context(self._event, self._origin)
+        return self._context
+
+    def _view(self, delivery: Delivery) -> View | None:
         representation = _REPRESENTATIONS[delivery.attrs_format]
-        shape = (representation, attributes, excluded, delivery.metadata, delivery.covered)
+        if delivery.only_changed:
+            attributes = _changed_attributes(delivery, self._event)
+            return View(representation, attributes, delivery.metadata) if attributes else None
+        if delivery.except_attributes:
+            return View(representation, (), delivery.metadata, frozenset(delivery.attributes))
+        return View(representation, delivery.attributes, delivery.metadata)
+
+    def _make_body(
+        self, subscription: Subscription, view: View, macros: Macros | None
+    ) -> tuple[bytes, str, str]:
+        """Body, content type ("" for no body) and the value of Ngsiv2-AttrsFormat."""
+        delivery = subscription.delivery
+        attrs_format = delivery.attrs_format.value
+        custom = delivery.custom
+        if custom is None or macros is None or custom.kind is PayloadKind.STANDARD:
+            body = self._encode(view, delivery.covered)
+            return _envelop(subscription, body), _JSON, attrs_format
+        if custom.kind is PayloadKind.NGSI:
+            event = fill_patch(custom.template, self._event, macros)
+            body = orjson.dumps(render_entity(event.entity, view, event))
+            return _envelop(subscription, body), _JSON, attrs_format
+        return *_fill_payload(custom, macros), _CUSTOM_FORMAT
+
+    def _encode(self, view: View, covered: bool) -> bytes:
+        shape = (view, covered)
         body = self._bodies.get(shape)
         if body is None:
-            view = View(representation, attributes, delivery.metadata, excluded)
-            event = self._event
-            if delivery.covered:
-                event = _cover(event, attributes)
+            event = _cover(self._event, view.attributes) if covered else self._event
             body = self._bodies[shape] = orjson.dumps(render_entity(event.entity, view, event))
         return body
+
+    def _make_headers(self, content_type: str, attrs_format: str) -> dict[str, str]:
+        origin = self._origin
+        headers = {"User-Agent": USER_AGENT}
+        if origin.service_header:
+            headers["Fiware-Service"] = origin.service_header
+        headers["Fiware-ServicePath"] = self._event.entity.service_path
+        if origin.auth_token:
+            headers["X-Auth-Token"] = origin.auth_token
+        headers["Accept"] = "application/json"
+        if content_type:
+            headers["Content-Type"] = content_type
+        headers["Fiware-Correlator"] = f"{origin.correlator}; cbnotif={origin.notifications}"
+        headers["Ngsiv2-AttrsFormat"] = attrs_format
+        return headers
+
+
+def _envelop(subscription: Subscription, body: bytes) -> bytes:
+    if subscription.delivery.attrs_format in _SIMPLIFIED:
+        return body
+    return b'{"subscriptionId":"%b","data":[%b]}' % (subscription.id.encode(), body)
+
+
+def _fill_payload(custom: CustomPayload, macros: Macros) -> tuple[bytes, str]:
+    if custom.kind is PayloadKind.JSON:
+        return orjson.dumps(macros.fill_value(custom.template)), _JSON
+    if custom.template is None:
+        return b"", ""
+    return unquote_to_bytes(macros.fill_text(custom.template, "null")), _TEXT
 
 
 def _changed_attributes(delivery: Delivery, event: EntityEvent) -> tuple[str, ...]:
@@ -123,9 +212,6 @@ def _changed_attributes(delivery: Delivery, event: EntityEvent) -> tuple[str, ..
     if not wanted or ALL in wanted:
         builtins = tuple(name for name in wanted if name in _ALWAYS_NOTIFIED)
         return tuple(name for name in event.attributes if name in event.updated) + builtins
-    changed = tuple(name for name in wanted if name in event.updated)
-    if not changed:
-        return ()
     return tuple(name for name in wanted if name in event.updated or name in _ALWAYS_NOTIFIED)
 
 
@@ -135,13 +221,4 @@ def _cover(event: EntityEvent, attributes: tuple[str, ...]) -> EntityEvent:
     for name in attributes:
         if name not in covered and name not in _ALWAYS_NOTIFIED and name != ALL:
             covered[name] = Attribute("None", None, NO_METADATA, 0.0, 0.0)
-    return EntityEvent(
-        event.entity,
-        covered,
-        event.alteration,
-        event.updated,
-        event.changed_values,
-        event.changed_metadata,
-        event.previous,
-        event.actions,
-    )
+    return replace(event, attributes=covered)

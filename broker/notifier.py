@@ -492,17 +492,17 @@ class Notifier:
         queue = lane.queue
         try:
             while True:
-                if lane.notification is not None:
-                    await self._deliver(lane, lane.notification)
-                if len(self._starving) > self._ending:
-                    break
                 if lane.notification is None:
                     lane.notification = queue.take()
                 if lane.notification is not None:
-                    continue
-                if queue.waiting:
+                    await self._deliver(lane, lane.notification)
+                elif queue.waiting:
                     await asyncio.sleep(0)
-                elif not await self._rest(lane):
+                    continue
+                # One exchange at least, or endpoints would only pass their turn on.
+                if len(self._starving) > self._ending:
+                    break
+                if lane.notification is None and not queue.waiting and not await self._rest(lane):
                     break
         finally:
             self._leave(lane)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Protocol
 
+from broker.mqtt import MqttMessage
 from broker.notifier import Notification
 
 
@@ -34,5 +35,5 @@ class JournalPort(Protocol):
 class NotifierPort(Protocol):
     """Where notifications go after their change was committed (`broker.notifier`)."""
 
-    def send(self, notification: Notification) -> bool:
+    def send(self, message: Notification | MqttMessage, /) -> bool:
         """Queue a notification; False when it is dropped."""

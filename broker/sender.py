@@ -98,7 +98,7 @@ _CREDENTIAL_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 
-class Undelivered(Exception):  # noqa: N818 - an outcome that is expected, not a fault
+class Undelivered(Exception):
     """No response came. `reason` is the text for `lastFailureReason`."""
 
     def __init__(self, reason: str) -> None:
@@ -293,7 +293,7 @@ class HttpConnection:
 def _redirect(url: URL, moved_to: str) -> Location:
     try:
         target = URL(moved_to, encoded=moved_to.isascii())
-        return locate(str(url.join(target)))
+        return locate(moved_to if target.scheme else str(url.join(target)))
     except ValueError:
         raise Undelivered(URL_MALFORMED) from None
 

@@ -20,10 +20,14 @@ from aiohttp import web
 from broker.engine import Engine
 from broker.http.admin import AdminRoutes
 from broker.http.application import Front, make_application
+from broker.http.cors import Cors
+from broker.http.protocol import BrokerRunner
 from broker.journal import Durability, Journal
 from broker.logs import LogLimits
 from broker.metrics import Metrics
+from broker.mqtt import MqttNotifier
 from broker.notifier import Notifier
+from broker.outlets import Outlets
 from broker.settings import Settings
 from ngsi.errors import InternalServerError
 
@@ -46,27 +50,41 @@ class Server:
             Durability(settings.durability),
             segment_bytes=settings.segment_bytes,
         )
-        self.notifier = Notifier(
-            queue_length=settings.notification_queue_length,
-            connections_per_endpoint=settings.notification_connections,
-            default_timeout_s=settings.http_timeout_ms / 1000,
-            max_message_bytes=settings.outgoing_max_bytes,
-            insecure=settings.insecure_notification,
+        self.outlets = Outlets(
+            Notifier(
+                queue_length=settings.notification_queue_length,
+                connections_per_endpoint=settings.notification_connections,
+                default_timeout_s=settings.http_timeout_ms / 1000,
+                max_message_bytes=settings.outgoing_max_bytes,
+                insecure=settings.insecure_notification,
+                log_limits=limits,
+            ),
+            MqttNotifier(
+                queue_length=settings.notification_queue_length,
+                timeout_s=settings.mqtt_timeout_ms / 1000,
+                max_age_s=settings.mqtt_max_age_min * 60,
+            ),
         )
         self.engine = Engine(
-            self.journal, self.notifier, time.time, settings.http_timeout_ms / 1000
+            self.journal,
+            self.outlets,
+            time.time,
+            settings.http_timeout_ms / 1000,
+            settings.outgoing_max_bytes,
         )
         admin = AdminRoutes(version, self._metrics, self._describe_unreadiness)
         front = Front(
             self._metrics,
             limits,
+            Cors(settings.cors_origin, settings.cors_max_age_s),
             lambda: self._loading,
             settings.request_max_bytes,
             settings.multiservice,
         )
         application = make_application(self.engine, admin, front, settings.request_max_bytes)
-        self._runner = web.AppRunner(
+        self._runner = BrokerRunner(
             application,
+            settings.max_connections,
             access_log=None,
             handle_signals=False,
             shutdown_timeout=settings.shutdown_timeout_s,
@@ -83,7 +101,7 @@ class Server:
         """Listen, load and begin to serve; returns the addresses listened on."""
         loop = asyncio.get_running_loop()
         self.journal.start(loop)
-        await self.notifier.start()
+        await self.outlets.start()
         await self._runner.setup()
         for listener in open_listeners(self._settings):
             await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
@@ -115,22 +133,23 @@ class Server:
         self._draining = True
         # Lets the requests that were accepted finish before the connections close.
         await self._runner.cleanup()
-        left = await self.notifier.drain(self._settings.shutdown_timeout_s)
+        left = await self.outlets.drain(self._settings.shutdown_timeout_s)
         if left:
             _log.warning("%d notifications were not delivered before the end", left)
-        await self.notifier.close()
+        await self.outlets.close()
         self._keep_house()
         await self.journal.close()
 
     def _counters(self) -> dict[str, float]:
         journal = self.journal.statistics()
-        notifier = self.notifier.statistics()
+        notifier = self.outlets.http.statistics()
+        mqtt = self.outlets.mqtt.statistics()
         return {
             "journal_records": journal.records,
             "journal_bytes": journal.bytes_written,
-            "notifications_sent": notifier.sent,
-            "notifications_failed": notifier.failed,
-            "notifications_dropped": notifier.dropped,
+            "notifications_sent": notifier.sent + mqtt.sent,
+            "notifications_failed": notifier.failed + mqtt.failed,
+            "notifications_dropped": notifier.dropped + mqtt.dropped,
         }
 
     def _gauges(self) -> dict[str, float]:
@@ -140,7 +159,8 @@ class Server:
             "entities": sum(len(tenant.entities) for tenant in tenants),
             "subscriptions": sum(len(tenant.subscriptions) for tenant in tenants),
             "registrations": sum(len(tenant.registrations) for tenant in tenants),
-            "notifications_queued": self.notifier.statistics().queued,
+            "notifications_queued": self.outlets.http.statistics().queued
+            + self.outlets.mqtt.statistics().queued,
         }
 
 

@@ -373,14 +373,12 @@ class Settings:
         "origin whose scripts may use the API in browsers; __ALL for any",
         group="CORS",
         orion="-corsOrigin ORION_CORS_ALLOWED_ORIGIN",
-        state=State.LATER,
     )
     cors_max_age_s: int = setting(
         86400,
         "how long a browser may remember the answer to a preflight; -1 forbids it",
         orion="-corsMaxAge ORION_CORS_MAX_AGE",
         bounds=(-1, 86400),
-        state=State.LATER,
     )
     multiservice: bool = setting(
         False,

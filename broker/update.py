@@ -23,6 +23,7 @@ from ngsi.model import (
     UpdateAction,
     default_type,
 )
+from ngsi.operators import ABSENT, apply_operation, initial_value, is_operation
 
 _APPENDED: Final = "append"
 _UPDATED: Final = "update"
@@ -87,7 +88,10 @@ def compute_change(
             change.missing.append(name)
             if action is UpdateAction.UPDATE:
                 continue
-            _put(change, name, new_attribute(update, now), None, _APPENDED)
+            created = new_attribute(update, now)
+            if created is None:
+                continue
+            _put(change, name, created, None, _APPENDED)
         elif action is UpdateAction.APPEND_STRICT:
             change.existing.append(name)
             continue
@@ -107,6 +111,8 @@ def _compute_replacement(
     for name, update in updates.items():
         former = current.get(name)
         attribute = new_attribute(update, now)
+        if attribute is None:
+            continue
         change.attributes[name] = change.touched[name] = attribute
         change.updated.add(name)
         change.changed_values.add(name)
@@ -115,16 +121,20 @@ def _compute_replacement(
         if former is not None:
             change.previous[name] = former
     for name, former in current.items():
-        if name not in updates:
+        if name not in change.attributes:
             change.removed[name] = change.previous[name] = former
             change.updated.add(name)
             change.changed_values.add(name)
     return change
 
 
-def new_attribute(update: AttributeUpdate, now: float) -> Attribute:
-    """The attribute that an update creates."""
+def new_attribute(update: AttributeUpdate, now: float) -> Attribute | None:
+    """The attribute that an update creates; None for an operation that creates nothing."""
     value = update.value
+    if is_operation(value):
+        value = initial_value(value, update.type or "")
+        if value is ABSENT:
+            return None
     return Attribute(
         update.type or default_type(value), value, update.metadata or NO_METADATA, now, now
     )
@@ -169,6 +179,8 @@ def _merge(
             value = canonical_instant(value) if type(value) is str else None
             if value is None:
                 raise BadRequest("date has invalid format in attribute value")
+    if is_operation(value):
+        value = apply_operation(attribute.value, value)
     metadata = _merge_metadata(attribute.metadata, update, options)
     if (
         not options.forced

@@ -17,10 +17,11 @@ DATE_TYPES: Final = frozenset({"DateTime", "ISO8601"})
 # takes more (weeks, a space for the T, dates without dashes), so the shape is checked first.
 _SHAPE: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)"
-    r"(?:T(\d\d(?::?\d\d(?::?\d\d(?:\.\d+)?)?)?)(Z|[+-]\d\d(?::?\d\d)?)?)?",
+    r"(?:T(\d\d(?::?\d\d(?::?\d\d(?:\.\d+)?)?)?)(Z|[+-]\d\d(?:[:.]?\d\d)?)?)?",
     re.ASCII,
 )
 _FIRST_YEAR: Final = "1900"  # as Orion
+_LAST_MILLISECOND: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 
 def parse_instant(text: str) -> float | None:
@@ -37,10 +38,13 @@ def parse_instant(text: str) -> float | None:
         if zone is None or zone == "Z":
             moment = moment.replace(tzinfo=UTC)
         else:
-            moment = datetime.fromisoformat(f"{date}T{time}{zone}")
+            # Orion takes a dot for the colon.
+            moment = datetime.fromisoformat(f"{date}T{time}{zone.replace('.', ':')}")
     except ValueError:
         return None
-    return moment.timestamp()
+    seconds = moment.timestamp()
+    # A zone west of Greenwich can lead out of the years that have four digits.
+    return seconds if round(seconds * 1000) <= _LAST_MILLISECOND else None
 
 
 @lru_cache(maxsize=4096)

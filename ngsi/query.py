@@ -45,9 +45,9 @@ from ngsi.syntax import has_forbidden
 QueryKind: TypeAlias = Literal["q", "mq"]
 
 # Queries remembered: clients repeat theirs. A longer text is parsed each time, so that what
-# hostile texts hold stays within some tens of megabytes.
+# hostile texts hold stays near 100 MB, and what usual ones hold far below.
 _MEMO_SIZE: Final = 1024
-_MEMO_TEXT_LENGTH: Final = 256  # characters
+_MEMO_TEXT_LENGTH: Final = 128  # characters, hence 64 statements of at most 2 KB
 
 _BLANKS: Final = " \t\n"
 # The first operator outside of quotes ends the attribute path. A : before = is part of it.
@@ -142,7 +142,8 @@ _Test: TypeAlias = Callable[[Entity, _Attributes], bool]
 class Statement:
     """One condition. `metadata` is None in a `q`; `path` leads into the value.
 
-    The fields are the statement; what it does is compiled from them when it is made.
+    The fields are the statement; the test is compiled from them at the first match, so that
+    the many statements of stored subscriptions that are never tried cost little.
     """
 
     attribute: str
@@ -150,14 +151,15 @@ class Statement:
     path: tuple[str, ...]
     operator: Operator
     operand: Operand
-    _test: _Test = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_test", _compile_statement(self))
+    _test: _Test | None = field(default=None, init=False, repr=False, compare=False)
 
     def matches(self, entity: Entity, attributes: _Attributes | None = None) -> bool:
         """As `Query.matches`, for this condition alone."""
-        return self._test(entity, entity.attributes if attributes is None else attributes)
+        test = self._test
+        if test is None:
+            test = _compile_statement(self)
+            object.__setattr__(self, "_test", test)  # the class is frozen for all others
+        return test(entity, entity.attributes if attributes is None else attributes)
 
 
 class Query:
@@ -169,13 +171,15 @@ class Query:
         self.text = text
         self.kind = kind
         self.statements = statements
-        self._tests = tuple(statement._test for statement in statements)
+        self._tests: tuple[_Test, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Query({self.text!r}, {self.kind!r})"
 
     def matches(self, entity: Entity, attributes: _Attributes | None = None) -> bool:
         """Whether all statements hold for the entity, with `attributes` in place of its own."""
+        if self._tests is None:
+            self._tests = tuple(map(_compile_statement, self.statements))
         if attributes is None:
             attributes = entity.attributes
         for test in self._tests:  # noqa: SIM110 - all() would make a generator per match

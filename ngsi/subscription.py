@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ngsi.model import AlterationType, EntitySelector
+from ngsi.model import AlterationType, EntitySelector, JsonValue
 
 if TYPE_CHECKING:
     from ngsi.geometry import GeoQuery
@@ -46,21 +46,59 @@ class Condition:
     geo: GeoQuery | None = None
     alteration_types: tuple[AlterationType, ...] = ()  # empty: create and change
     notify_on_metadata_change: bool = True
+    jexl: str = ""  # an expression that has to be true, too
 
 
 @dataclass(slots=True, frozen=True)
 class HttpReceiver:
-    """Where notifications go. `timeout_ms` 0: the broker's httpTimeout."""
+    """A receiver over HTTP. `timeout_ms` 0: the broker's httpTimeout.
+
+    In a custom notification `method`, `qs` and `headers` come with it; url, qs and headers
+    may hold macros.
+    """
 
     url: str
     timeout_ms: int = 0
+    method: str | None = None
+    qs: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class MqttReceiver:
+    """A topic of an MQTT broker; in a custom notification the topic may hold macros."""
+
+    url: str
+    topic: str
+    qos: int = 0
+    retain: bool = False
+    user: str | None = None
+    password: str | None = None
+
+
+class PayloadKind(Enum):
+    """What a custom notification has for a body; the values are the names of the fields."""
+
+    STANDARD = "standard"  # the one of attrsFormat
+    TEXT = "payload"  # with None for no body at all
+    JSON = "json"
+    NGSI = "ngsi"  # a patch of the entity
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class CustomPayload:
+    """The template of a custom notification's body, as the client gave it."""
+
+    kind: PayloadKind = PayloadKind.STANDARD
+    template: JsonValue = None
 
 
 @dataclass(slots=True, frozen=True)
 class Delivery:
     """What a notification holds and where it goes (`notification` in the API)."""
 
-    receiver: HttpReceiver
+    receiver: HttpReceiver | MqttReceiver
+    custom: CustomPayload | None = None  # None: not a custom notification
     attributes: tuple[str, ...] = ()
     except_attributes: bool = False  # whether `attributes` are those to leave out
     metadata: tuple[str, ...] = ()

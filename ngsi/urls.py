@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "mqtt": 1883}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "mqtt": 1883, "kafka": 9092}
 _MAX_PORT: Final = 65535
 _MAX_HOST_LENGTH: Final = 253  # RFC 1035
 _LABEL: Final = re.compile(r"(?!-)[0-9A-Za-z-]{1,63}(?<!-)")
@@ -24,7 +24,7 @@ class Url:
 
 
 def parse_url(text: str) -> Url | None:
-    """The parts of an http, https or mqtt URL, None for anything else."""
+    """The parts of an http, https, mqtt or kafka URL, None for anything else."""
     try:
         parts = urlsplit(text)
         port = parts.port

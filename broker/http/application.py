@@ -18,13 +18,15 @@ from broker.http.admin import AdminRoutes
 from broker.http.batch import BatchRoutes
 from broker.http.call import Call
 from broker.http.correlator import CorrelatorIds
+from broker.http.cors import Cors
 from broker.http.entities import EntityRoutes
 from broker.http.registrations import RegistrationRoutes
-from broker.http.replies import reply_error
+from broker.http.replies import reply_error, reply_json
 from broker.http.subscriptions import SubscriptionRoutes
 from broker.http.types import TypeRoutes
 from broker.logs import LogLimits, RequestContext, TransactionIds, request_context
 from broker.metrics import Metrics
+from broker.object_ids import check_subscription_id
 from ngsi.errors import (
     BadRequest,
     InternalServerError,
@@ -51,10 +53,12 @@ class Front:
         self,
         metrics: Metrics,
         limits: LogLimits,
+        cors: Cors,
         is_loading: Callable[[], bool],
         max_body_bytes: int,
         multiservice: bool,
     ) -> None:
+        self.cors = cors
         self._metrics = metrics
         self._limits = limits
         self._is_loading = is_loading
@@ -74,6 +78,7 @@ class Front:
             try:
                 response = await self._answer(call, path, handler)
                 response.headers["Fiware-Correlator"] = call.correlator
+                self.cors.add_headers(request, response)
                 self._metrics.count(
                     request.method, path, response.status, time.perf_counter() - started
                 )
@@ -139,11 +144,19 @@ def make_application(
     application = web.Application(client_max_size=max_body_bytes)
     application.on_response_prepare.append(_drop_surplus_headers)
     for path, handlers in _routes(engine, admin):
-        for spelling in (path, f"{path}/"):
+        methods = ", ".join(handlers)
+        fallback = _refuse_method(methods)
+        if front.cors.is_on:
+            methods += ", OPTIONS"
+            handlers["OPTIONS"] = _answer_preflight(front.cors, methods)
+            fallback = _refuse_method(methods)
+        # Ids and names may hold braces, which aiohttp's own pattern leaves out.
+        pattern = path.replace("}", ":[^/]+}")
+        for spelling in (pattern, f"{pattern}/"):
             resource = application.router.add_resource(spelling)
             for method, handler in handlers.items():
                 resource.add_route(method, front.wrap(path, handler))
-            resource.add_route("*", front.wrap(path, _refuse_method(", ".join(handlers))))
+            resource.add_route("*", front.wrap(path, fallback))
     application.router.add_route("*", "/{path:.*}", front.wrap(_UNMATCHED, _refuse_path))
     return application
 
@@ -158,6 +171,7 @@ def _routes(engine: Engine, admin: AdminRoutes) -> Routes:
         ("/version", {"GET": admin.version}),
         ("/ready", {"GET": admin.ready}),
         ("/metrics", {"GET": admin.metrics}),
+        ("/v2", {"GET": _list_entry_points}),
         ("/v2/entities", {"POST": entities.create, "GET": entities.list}),
         ("/v2/entities/{id}", {"GET": entities.get, "DELETE": entities.delete}),
         (
@@ -203,6 +217,18 @@ def _routes(engine: Engine, admin: AdminRoutes) -> Routes:
     ]
 
 
+async def _list_entry_points(call: Call) -> web.Response:
+    resources = ("entities", "types", "subscriptions", "registrations")
+    return reply_json({f"{name}_url": f"/v2/{name}" for name in resources})
+
+
+def _answer_preflight(cors: Cors, methods: str) -> Handler:
+    async def answer(call: Call) -> web.Response:
+        return cors.reply_to_preflight(call.request, methods)
+
+    return answer
+
+
 def _refuse_method(allow: str) -> Handler:
     async def refuse(call: Call) -> web.Response:
         raise MethodNotAllowed(allow)
@@ -221,6 +247,8 @@ async def _refuse_path(call: Call) -> web.Response:
             raise BadRequest("attribute name length: 0, min length supported: 1")
         case ["v2", "types", ""]:
             raise BadRequest("entity type length: 0, min length supported: 1")
+        case ["v2", "subscriptions", ""]:
+            check_subscription_id("")
     raise BadRequest("Service not found. Check your URL as probably it is wrong.")
 
 

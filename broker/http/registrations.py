@@ -6,9 +6,10 @@ from itertools import islice
 
 from aiohttp import web
 
-from broker.engine import Engine
+from broker.engine import REGISTRATION_NOT_FOUND, Engine
 from broker.http.call import Call
 from broker.http.replies import reply_created, reply_json, reply_no_content
+from ngsi.errors import NotFound
 from ngsi.service_path import EVERYWHERE
 from ngsi.v2.document import load_document
 from ngsi.v2.registrations import decode_registration, render_registration
@@ -47,6 +48,9 @@ class RegistrationRoutes:
     async def get(self, call: Call) -> web.Response:
         """GET /v2/registrations/{id}."""
         registration = self._engine.registration(call.origin.tenant, call.request.match_info["id"])
+        paths = call.origin.scope.paths
+        if paths and paths[0] != registration.service_path:
+            raise NotFound(REGISTRATION_NOT_FOUND)
         return reply_json(render_registration(registration))
 
     async def delete(self, call: Call) -> web.Response:

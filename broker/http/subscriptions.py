@@ -7,11 +7,11 @@ from itertools import islice
 
 from aiohttp import web
 
-from broker.engine import Engine
+from broker.engine import SUBSCRIPTION_NOT_FOUND, Engine
 from broker.http.call import Call
 from broker.http.replies import reply_created, reply_json, reply_no_content
 from broker.object_ids import check_subscription_id
-from ngsi.errors import BadRequest
+from ngsi.errors import BadRequest, NotFound
 from ngsi.service_path import EVERYWHERE
 from ngsi.v2.document import load_object
 from ngsi.v2.subscriptions import decode_subscription, render_subscription, update_subscription
@@ -53,6 +53,9 @@ class SubscriptionRoutes:
     async def get(self, call: Call) -> web.Response:
         """GET /v2/subscriptions/{id}."""
         subscription = self._engine.subscription(call.origin.tenant, _subscription_id(call))
+        paths = call.origin.scope.paths
+        if paths and paths[0] != subscription.service_path:
+            raise NotFound(SUBSCRIPTION_NOT_FOUND)
         return reply_json(render_subscription(subscription, time.time()))
 
     async def patch(self, call: Call) -> web.Response:

@@ -65,9 +65,8 @@ class JournalDamaged(JournalError):
 
     def __init__(self, path: Path, offset: int, reason: str) -> None:
         super().__init__(
-            f"{path.name} is damaged at offset {offset}: {reason}. Nothing was changed. "
-            f"`rigel journal verify {path.parent}` lists the state of all files, `export` saves "
-            "what can be read, `cut` gives up what follows the damage."
+            f"{path.name} is damaged at offset {offset}: {reason}. "
+            f"`rigel journal verify {path.parent}` shows the state of all files and the way out."
         )
         self.path = path
         self.offset = offset

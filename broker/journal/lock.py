@@ -8,6 +8,7 @@ The file stays when the lock goes; its text only names the last owner for the me
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import time
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Final
 
 from broker.journal.format import JournalError, JournalLocked
 
+logger = logging.getLogger(__name__)
+
 LOCK_NAME: Final = "lock"
 
-# A compaction whose broker was killed notices it between two writes and ends. A restarted
-# broker gives it this long; another living broker keeps the lock for longer than that.
-LOCK_WAIT_S: Final = 3.0
+# A compaction whose broker was killed ends as soon as it notices, and so does a broker that is
+# being stopped; a restarted one gives them this long, on a busy machine too.
+LOCK_WAIT_S: Final = 10.0
 
 _POLL_S: Final = 0.02
 _OWNER_BYTES: Final = 32  # a process id and a line end, with room to spare
@@ -46,19 +49,24 @@ class DirectoryLock:
         except OSError as error:
             raise JournalError(f"{path} cannot be opened: {error.strerror}") from None
         give_up = time.monotonic() + wait_s
+        waiting = False
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                owner = os.pread(fd, _OWNER_BYTES, 0).decode("ascii", "replace").strip()
+                owner = f"process {owner}" if owner else "unknown"
                 if time.monotonic() < give_up:
+                    if not waiting:
+                        logger.warning("%s is in use (owner: %s): waiting", directory, owner)
+                        waiting = True
                     time.sleep(_POLL_S)
                     continue
-                owner = os.pread(fd, _OWNER_BYTES, 0).decode("ascii", "replace").strip()
                 os.close(fd)
                 raise JournalLocked(
-                    f"{directory} is in use by another process (last owner: process "
-                    f"{owner or 'unknown'}). One data directory serves one broker."
+                    f"{directory} is in use by another process (owner: {owner}). "
+                    "One data directory serves one broker."
                 ) from None
             except OSError as error:
                 os.close(fd)

@@ -23,6 +23,12 @@ Path: TypeAlias = "array[float]"
 MIN_RING_LENGTH: Final = 4  # positions; the last repeats the first (RFC 7946, section 3.1.6)
 
 
+# Holes of a polygon times positions of its outer ring: each hole is looked for in that ring,
+# and a body of the largest size could keep the broker busy with it for half a minute. This
+# many take about 0.1 s.
+MAX_HOLE_CHECKS: Final = 10_000_000
+
+
 class InvalidGeometryError(ValueError):
     """Positions that do not make the geometry they are meant to be; the text says why."""
 
@@ -136,6 +142,8 @@ def polygon(rings: Sequence[Sequence[Position]]) -> tuple[Path, ...]:
 
     if not rings:
         raise InvalidGeometryError("a polygon needs a ring")
+    if (len(rings) - 1) * len(rings[0]) > MAX_HOLE_CHECKS:
+        raise InvalidGeometryError("a polygon has too many holes")
     outer = ring(rings[0])
     paths = [outer]
     east = longitudes(outer)[1]

@@ -6,9 +6,11 @@ carry the descriptions that Orion's clients know. Pure functions of the document
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any, Final
 
-from ngsi.errors import BadRequest, ParseError, UnsupportedMediaType
+from ngsi.errors import BadRequest, UnsupportedMediaType
 from ngsi.geometry import GEO_TYPES
 from ngsi.instants import DATE_TYPES, canonical_instant
 from ngsi.model import (
@@ -23,7 +25,19 @@ from ngsi.model import (
 from ngsi.syntax import check_id, check_name, has_forbidden, is_identifier
 from ngsi.v2.document import load_document, load_object, normalize, normalize_number
 
+WRONG_EXPIRY: Final = "error processing date expiration attribute, see log traces"
 TEXT_UNRESTRICTED: Final = "TextUnrestricted"
+EVAL_PRIORITY: Final = "evalPriority"
+LAST_PRIORITY: Final = 100_000
+_TEXT_LITERALS: Final = {
+    spelling: value
+    for text, value in (("true", True), ("false", False), ("null", None))
+    for spelling in (text, text.capitalize(), text.upper())
+}
+# At most as long as a double can mean something; an int of more digits would cost much.
+_TEXT_NUMBER: Final = re.compile(
+    r"[+-]?(?:\d{1,18}|(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,4})?)", re.ASCII
+)
 _DATE_OPERATORS: Final = frozenset({"$min", "$max"})
 
 
@@ -146,13 +160,44 @@ def _decode_attribute(name: str, document: dict[str, Any]) -> AttributeUpdate:
     elif attribute_type in GEO_TYPES:
         _check_geo_value(attribute_type, value)
     elif name == DATE_EXPIRES:
-        raise BadRequest("dateExpires must be of type DateTime")
+        raise BadRequest(WRONG_EXPIRY)
     unrestricted = attribute_type == TEXT_UNRESTRICTED or (
         metadata is not None
         and TEXT_UNRESTRICTED in metadata
         and metadata[TEXT_UNRESTRICTED]["value"] is True
     )
     return AttributeUpdate(attribute_type, normalize(value, unrestricted), metadata)
+
+
+def decode_patch_attribute(name: str, document: Any) -> AttributeUpdate:
+    """An attribute of the `ngsi` patch in a custom notification: its value is a template.
+
+    Special types have no meaning before the macros are replaced. Of metadata only
+    evalPriority is allowed (Orion API, "Evaluation priority").
+    """
+    check_name(name, "attribute name")
+    if type(document) is not dict:
+        raise BadRequest("attribute must be a JSON object, unless keyValues option is used")
+    if not document.keys() <= {"type", "value", "metadata"}:
+        raise BadRequest("unrecognized property for context attribute")
+    value = normalize(document.get("value"), unrestricted=True)
+    attribute_type = document.get("type", default_type(value))
+    if type(attribute_type) is not str:
+        raise BadRequest("invalid JSON type for attribute type")
+    metadata = _decode_metadata(document["metadata"]) if "metadata" in document else {}
+    for item, fields in metadata.items():
+        if item != EVAL_PRIORITY:
+            raise BadRequest(
+                "only evalPriority metadata is allowed in ngsi field in custom notifications"
+            )
+        priority = fields["value"]
+        if type(priority) is not int and type(priority) is not float:
+            raise BadRequest("evalPriority metadata must be a number")
+        if priority < 1:
+            raise BadRequest("evalPriority metadata minimum priority is 1")
+        if priority > LAST_PRIORITY:
+            raise BadRequest(f"evalPriority metadata maximum priority is {LAST_PRIORITY}")
+    return AttributeUpdate(check_name(attribute_type, "attribute type"), value, metadata)
 
 
 def _normalize_date(value: JsonValue) -> JsonValue:
@@ -221,17 +266,16 @@ def _decode_text_value(body: bytes) -> JsonValue:
         if has_forbidden(text):
             raise BadRequest("Invalid characters in attribute value")
         return text
-    if text in ("true", "false", "null"):
-        return {"true": True, "false": False, "null": None}[text]
-    try:
-        number = load_document(body)
-    except (ParseError, BadRequest):
-        number = None
-    if type(number) is int:
-        return number
-    if type(number) is float:
-        return normalize_number(number)
-    raise BadRequest("attribute value type not recognized")
+    if text in _TEXT_LITERALS:
+        return _TEXT_LITERALS[text]
+    if not _TEXT_NUMBER.fullmatch(text):
+        raise BadRequest("attribute value type not recognized")
+    if text.lstrip("+-").isdigit():
+        return int(text)
+    number = float(text)
+    if not math.isfinite(number):
+        raise BadRequest("attribute value type not recognized")
+    return normalize_number(number)
 
 
 def check_json_body(content_type: str) -> None:

@@ -100,7 +100,7 @@ def _decode_http(document: Any) -> str:
     if not text:
         raise BadRequest("/url/ field of /http/ cannot be the empty string")
     url = parse_url(text)
-    if url is None or url.scheme == "mqtt":
+    if url is None or url.scheme not in ("http", "https"):
         raise BadRequest("/url/ field of /http/ is invalid")
     return text
 

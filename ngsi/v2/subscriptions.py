@@ -5,34 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ngsi.errors import BadRequest, NotImplementedByBroker
+from ngsi.errors import BadRequest
 from ngsi.instants import format_instant
 from ngsi.model import AlterationType, EntitySelector
 from ngsi.subscription import (
     AttrsFormat,
     Condition,
     Delivery,
-    HttpReceiver,
     Subscription,
     SubscriptionStatus,
 )
-from ngsi.syntax import has_forbidden
-from ngsi.urls import parse_url
 from ngsi.v2.fields import (
     read_boolean,
     read_description,
     read_expires,
     read_expression,
     read_integer,
-    read_mandatory_string,
     read_names,
     read_selectors,
     read_string,
     render_selector,
 )
-
-MAX_HTTP_TIMEOUT_MS = 1_800_000  # half an hour, as Orion
-_RECEIVERS = ("http", "httpCustom", "mqtt", "mqttCustom", "kafka", "kafkaCustom")
+from ngsi.v2.receivers import decode_receiver, render_receiver
 
 
 def decode_subscription(
@@ -115,10 +109,11 @@ def _decode_condition(document: Any) -> Condition:
     if not document:
         raise BadRequest("condition is empty")
     attributes = read_names(document, "attrs") if "attrs" in document else ()
+    jexl = ""
     if "jexlExpression" in document:
-        if type(document["jexlExpression"]) is not str:
+        jexl = document["jexlExpression"]
+        if type(jexl) is not str:
             raise BadRequest("jexlExpression is not a string")
-        raise NotImplementedByBroker("jexlExpression is not supported")
     q = mq = geo = None
     if "expression" in document:
         q, mq, geo = read_expression(document["expression"])
@@ -130,22 +125,15 @@ def _decode_condition(document: Any) -> Condition:
             except ValueError:
                 raise BadRequest(f"unknown subscription alterationType: {name}") from None
     notify_on_metadata_change = read_boolean(document, "notifyOnMetadataChange", default=True)
-    return Condition(attributes, q, mq, geo, tuple(alteration_types), notify_on_metadata_change)
+    return Condition(
+        attributes, q, mq, geo, tuple(alteration_types), notify_on_metadata_change, jexl
+    )
 
 
 def _decode_notification(document: Any, former: Delivery | None) -> Delivery:
     if type(document) is not dict:
         raise BadRequest("notification is not an object")
-    given = [kind for kind in _RECEIVERS if kind in document]
-    if len(given) > 1:
-        raise BadRequest(
-            "only one of http, httpCustom, mqtt, mqttCustom, kafka or kafkaCustom is allowed"
-        )
-    if not given:
-        raise BadRequest("http, httpCustom, mqtt, mqttCustom, kafka or kafkaCustom is missing")
-    if given[0] != "http":
-        raise NotImplementedByBroker(f"{given[0]} notifications are not supported")
-    receiver = _decode_http(document["http"])
+    receiver, custom = decode_receiver(document)
     if "attrs" in document and "exceptAttrs" in document:
         raise BadRequest("http notification has attrs and exceptAttrs")
     attributes: tuple[str, ...] = ()
@@ -161,6 +149,8 @@ def _decode_notification(document: Any, former: Delivery | None) -> Delivery:
     covered = read_boolean(document, "covered", default=former is not None and former.covered)
     if covered and not attributes and "covered" in document:
         raise BadRequest("covered true cannot be used if notification attributes list is empty")
+    # Without attributes to cover it has no meaning, whatever the subscription had before.
+    covered = covered and bool(attributes)
     metadata = read_names(document, "metadata") if "metadata" in document else ()
     attrs_format = AttrsFormat.NORMALIZED
     text = read_string(document, "attrsFormat")
@@ -177,6 +167,7 @@ def _decode_notification(document: Any, former: Delivery | None) -> Delivery:
         raise BadRequest("maxFailsLimit must be greater than zero")
     return Delivery(
         receiver,
+        custom,
         attributes,
         "exceptAttrs" in document,
         metadata,
@@ -185,23 +176,6 @@ def _decode_notification(document: Any, former: Delivery | None) -> Delivery:
         covered,
         max_fails_limit,
     )
-
-
-def _decode_http(document: Any) -> HttpReceiver:
-    if type(document) is not dict:
-        raise BadRequest("http notification is not an object")
-    text = read_mandatory_string(document, "url", "url http notification")
-    if has_forbidden(text):
-        raise BadRequest("forbidden characters in http field /url/")
-    timeout_ms = read_integer(document, "timeout") or 0
-    if not 0 <= timeout_ms <= MAX_HTTP_TIMEOUT_MS:
-        raise BadRequest(f"timeout field must be an integer between 0 and {MAX_HTTP_TIMEOUT_MS}")
-    url = parse_url(text)
-    if url is None:
-        raise BadRequest("Invalid URL parsing notification url")
-    if url.scheme == "mqtt":
-        raise BadRequest("mqtt URL cannot be used in http notifications")
-    return HttpReceiver(text, timeout_ms)
 
 
 def render_subscription(subscription: Subscription, now: float | None) -> dict[str, Any]:
@@ -231,6 +205,8 @@ def render_subscription(subscription: Subscription, now: float | None) -> dict[s
 
 def _render_condition(condition: Condition) -> dict[str, Any]:
     document: dict[str, Any] = {"attrs": list(condition.attributes)}
+    if condition.jexl:
+        document["jexlExpression"] = condition.jexl
     expression: dict[str, str] = {}
     if condition.q is not None:
         expression["q"] = condition.q.text
@@ -260,10 +236,7 @@ def _render_notification(subscription: Subscription, counted: bool) -> dict[str,
     document["exceptAttrs" if delivery.except_attributes else "attrs"] = list(delivery.attributes)
     document["onlyChangedAttrs"] = delivery.only_changed
     document["attrsFormat"] = delivery.attrs_format.value
-    http: dict[str, Any] = {"url": delivery.receiver.url}
-    if delivery.receiver.timeout_ms:
-        http["timeout"] = delivery.receiver.timeout_ms
-    document["http"] = http
+    document |= render_receiver(delivery.receiver, delivery.custom, secret=counted)
     if delivery.metadata:
         document["metadata"] = list(delivery.metadata)
     if counted:

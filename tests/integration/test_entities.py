@@ -222,24 +222,24 @@ class TestRefusedDocuments:
         assert api.post("/v2/entities", body).refusal == PARSE_ERROR
 
     @pytest.mark.parametrize(
-        ("body", "name"),
+        ("body", "description"),
         [
-            (b'{"id":"E","attr":{"value":1},"attr":{"value":2}}', "attr"),
-            (b'{"id":"E","id":"F"}', "id"),
-            (b'{"id":"E","a":{"value":1,"value":2}}', "value"),
-            (b'{"id":"E","a":{"value":{"x":1,"y":{"x":1,"x":2}}}}', "x"),
-            (b'{"id":"E","a":{"metadata":{"m":{},"m":{}}}}', "m"),
-            (b'{"id":"E","b":{"value":[{"k":1,"\\u006b":2}]}}', "k"),
+            (b'{"id":"E","attr":{},"attr":{"value":2}}', "duplicated attribute /attr/"),
+            (b'{"id":"E","a":{"value":1,"value":2}}', "duplicated value key in attribute"),
+            (b'{"id":"E","a":{"value":{"x":[{"y":1,"y":2}]}}}', "duplicated attribute /y/"),
+            (b'{"id":"E","a":{"metadata":{"m":{},"m":{}}}}', "duplicated attribute /m/"),
+            (b'{"id":"E","b":{"value":[{"k":1,"\\u006b":2}]}}', "duplicated attribute /k/"),
         ],
     )
-    def test_repeated_members_are_refused(self, api: Api, body: bytes, name: str) -> None:
-        status, error, description = api.post("/v2/entities", body).refusal
-        assert (status, error) == (400, "BadRequest")
-        # Orion words it after what is repeated: "duplicated attribute /attr/", "duplicated
-        # value key in attribute"; all that matters is that it is told.
-        assert "duplicated" in description
-        assert name in description
+    def test_repeated_members_are_refused(self, api: Api, body: bytes, description: str) -> None:
+        # Orion has a case for the first two; the others follow them.
+        assert api.post("/v2/entities", body).refusal == (400, "BadRequest", description)
         assert api.get("/v2/entities").json == []
+
+    def test_last_of_repeated_id_and_type_counts(self, api: Api) -> None:
+        reply = api.post("/v2/entities", b'{"id":"E1","type":"T1","id":"E2","type":"T2"}')
+        assert (reply.status, reply.headers["Location"]) == (201, "/v2/entities/E2?type=T2")
+        assert api.get("/v2/entities").json == [{"id": "E2", "type": "T2"}]
 
     def test_key_values_of_another_level_are_no_repetition(self, api: Api) -> None:
         api.create({"id": "E", "a": {"id": 1, "a": {"a": 2, "id": 3}}}, options="keyValues")
@@ -293,10 +293,11 @@ class TestIdentifiers:
         assert reply.refusal == (400, "BadRequest", description)
 
     @pytest.mark.parametrize("field", FIELDS)
-    @pytest.mark.parametrize("character", [*"<>\"'=;()?/#& \t\x00\x1f\x7fñ€😀"])
-    def test_forbidden_characters(self, api: Api, field: str, character: str) -> None:
-        reply = api.post("/v2/entities", document_with(field, f"a{character}b"))
-        assert reply.refusal == (400, "BadRequest", f"Invalid characters in {field}")
+    def test_forbidden_characters(self, api: Api, field: str) -> None:
+        for character in "<>\"'=;()?/#& \t\x00\x1f\x7fñ€😀":
+            reply = api.post("/v2/entities", document_with(field, f"a{character}b"))
+            expected = (400, "BadRequest", f"Invalid characters in {field}")
+            assert reply.refusal == expected, character
 
     def test_all_other_ascii_is_allowed(self, api: Api) -> None:
         allowed = "".join(

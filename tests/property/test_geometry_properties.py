@@ -270,6 +270,49 @@ def test_lines_and_boxes(one: Pair, other: Pair, line: list[Pair], multiple: boo
         ).matches(shape)
 
 
+@untimed
+@given(
+    st.dictionaries(st.integers(-180, 179), st.integers(40, 89), min_size=5, max_size=12),
+    st.integers(0, 11),
+    st.booleans(),
+    st.sampled_from([1, -1]),
+    st.tuples(st.integers(-180, 180), st.integers(-90, 90)),
+)
+def test_rings_around_poles(
+    corners: dict[int, int], start: int, westward: bool, side: int, place: Pair
+) -> None:
+    """A ring with one latitude for each longitude: what is nearer to the pole is inside."""
+    lons = sorted(corners)
+    steps = list(pairwise([*lons, lons[0] + 360]))
+    assume(all(east - west < 180 for west, east in steps))
+    lon, lat = place[0], side * place[1]
+    border: Fraction | None = None
+    for west, east in steps:
+        for at in (lon, lon + 360):
+            if west <= at <= east:
+                rise = corners[wrapped(east)] - corners[west]
+                border = corners[west] + Fraction(rise * (at - west), east - west)
+    assert border is not None
+
+    ring = [(west, side * corners[west]) for west in lons]
+    start %= len(ring)
+    ring = ring[start:] + ring[:start]
+    ring.append(ring[0])
+    if westward:
+        ring.reverse()
+    point = Point(float(place[0]), float(place[1]))
+    query = GeoQuery.parse("coveredBy", "polygon", coords(ring, 0))
+    assert query.matches(point) == (lat >= border) or abs(lat - border) < 1e-9
+    polygon = moved("Polygon", [ring], 0)
+    reverse = GeoQuery.parse("intersects", "point", f"{place[1]},{place[0]}")
+    assert reverse.matches(polygon) == (lat >= border) or abs(lat - border) < 1e-9
+    inside = near(place[0], place[1], "maxDistance:0").matches(polygon)
+    assert inside == (lat >= border) or abs(lat - border) < 1e-9
+    if query.matches(point):
+        assert found_by_index(query, point)
+        assert found_by_index(reverse, polygon)
+
+
 geometries = st.one_of(
     pairs.map(lambda pair: ("Point", pair)),
     st.lists(pairs, min_size=1, max_size=4).map(lambda points: ("MultiPoint", points)),

@@ -95,6 +95,7 @@ def test_geojson_types(
         {"type": "Polygon", "coordinates": [[[0, 0], [4, 4], [4, 0], [0, 4], [0, 0]]]},  # bow tie
         {"type": "Polygon", "coordinates": [SQUARE, [[8, 8], [9, 8], [9, 9], [8, 8]]]},
         {"type": "Polygon", "coordinates": [SQUARE, HOLE, HOLE]},
+        {"type": "Polygon", "coordinates": [SQUARE[:1] * 5001 + SQUARE[1:], *[HOLE] * 2000]},
         {"type": "MultiPolygon", "coordinates": [SQUARE]},
         {"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [1, 2]}]},
         {"type": "Feature", "geometry": {"type": "Feature", "geometry": {}}},
@@ -535,6 +536,21 @@ def test_distances_to_lines_are_those_of_the_nearest_place() -> None:
     assert query("near;maxDistance:1", "point", "60,0").distance_m(parallel) < 1.0
     pole = query("near;maxDistance:1", "point", "90,0").distance_m(parallel)
     assert pole == pytest.approx(30 * degree, rel=2e-5)
+
+
+def test_distances_to_long_lines_and_rings() -> None:
+    """They are measured in another way than short ones."""
+    coast = [[-9.0 + i / 50, 36.0 + (i % 2) / 50] for i in range(300)]
+    pieces = [coast[i : i + 21] for i in range(0, 300, 20)]
+    for coords in ("37,-5.013", "36.01,-9.5", "20,170", "-37,171", "90,0"):
+        asked = query("near;maxDistance:1", "point", coords)
+        distance = asked.distance_m(geojson("LineString", coast))
+        short = asked.distance_m(geojson("MultiLineString", [p for p in pieces if len(p) > 1]))
+        assert distance == pytest.approx(short, rel=1e-5, abs=0.02)
+    island = geojson("Polygon", [[*coast, [-6.0, 40.0], coast[0]]])
+    assert query("near;maxDistance:1", "point", "38,-6").distance_m(island) == 0.0
+    assert not query("near;maxDistance:1000", "point", "35.9,-6").matches(island)
+    assert query("near;maxDistance:12000", "point", "35.9,-6").matches(island)
 
 
 def test_other_references_measure_from_their_middle() -> None:

@@ -50,7 +50,9 @@ def test_patterns(text: str, canonical: str) -> None:
         "2017-06-17T07:21:24X",
         "2017-W25-6",
         "1899-12-31",
-        "２017-06-17",
+        "\uff12017-06-17",
+        "9999-12-31T23:59:59-01:00",
+        "9999-12-31T23:59:59.9999Z",
     ],
 )
 def test_anything_else_is_no_instant(text: str) -> None:

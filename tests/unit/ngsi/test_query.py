@@ -73,6 +73,8 @@ SCALARS: list[tuple[str, Any, bool]] = [
     ("a==20", "20", False),
     ("a==9007199254740993", 9007199254740993, True),
     ("a==9007199254740993", 9007199254740992, False),
+    ("a==-9007199254740993", -9007199254740993, True),
+    ("a==-9007199254740993", -9007199254740992, False),
     ("a>20", 21, True),
     ("a>20", 20, False),
     ("a>=20", 20, True),
@@ -415,6 +417,17 @@ def test_an_instant_after_the_last_year_is_a_text() -> None:
 )
 def test_builtin_attributes(query: str, expected: bool) -> None:
     assert parse_query(query, "q").matches(make_entity({})) is expected
+
+
+@pytest.mark.parametrize("kind", ["q", "mq"])
+def test_builtin_times_are_compared_as_clients_see_them(kind: QueryKind) -> None:
+    precise = 1577836800.2496  # shown as .250
+    attribute = Attribute("Number", 1, {}, precise, precise)
+    entity = Entity("E1", "T", "/", {"a": attribute}, precise, precise, 1)
+    name = "dateCreated" if kind == "q" else "a.dateCreated"
+    for operator, expected in [("==", True), ("!=", False), (">=", True), ("<", False)]:
+        for operand in ("2020-01-01T00:00:00.250Z", "1577836800.250"):
+            assert parse_query(f"{name}{operator}{operand}", kind).matches(entity) is expected
 
 
 def test_builtin_attributes_win_over_those_of_the_user() -> None:

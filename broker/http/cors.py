@@ -1,0 +1,55 @@
+"""Cross-Origin Resource Sharing, where it is switched on (-corsOrigin).
+
+Source: Orion's user manual, "CORS". Answers carry the headers when the request's Origin is
+allowed; OPTIONS answers a browser's preflight with the methods of the resource.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+ANY_ORIGIN: Final = "__ALL"  # Orion's spelling
+_EXPOSED_HEADERS: Final = "Fiware-Correlator, Fiware-Total-Count, Location"
+_ALLOWED_HEADERS: Final = (
+    "Content-Type, Fiware-Service, Fiware-Servicepath, Ngsiv2-AttrsFormat, Fiware-Correlator, "
+    "X-Forwarded-For, X-Real-IP, X-Auth-Token, Authorization"
+)
+
+
+class Cors:
+    """The rules of one broker; `allowed_origin` "" switches them off."""
+
+    def __init__(self, allowed_origin: str, max_age_s: int) -> None:
+        self._allowed_origin = allowed_origin
+        self._max_age_s = max_age_s
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any origin is allowed."""
+        return bool(self._allowed_origin)
+
+    def is_allowed(self, request: web.Request) -> bool:
+        """Whether the request comes from an allowed origin; without an Origin it does not."""
+        origin = request.headers.get("Origin", "")
+        return bool(origin) and self._allowed_origin in (ANY_ORIGIN, origin)
+
+    def add_headers(self, request: web.Request, response: web.Response) -> None:
+        """Tell the browser that it may show the response to the page."""
+        if not self.is_on or response.status == 405 or not self.is_allowed(request):
+            return
+        headers = response.headers
+        shared_by_all = self._allowed_origin == ANY_ORIGIN
+        headers["Access-Control-Allow-Origin"] = "*" if shared_by_all else self._allowed_origin
+        headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+        if request.method == "OPTIONS":
+            headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+            headers["Access-Control-Max-Age"] = str(self._max_age_s)
+
+    def reply_to_preflight(self, request: web.Request, methods: str) -> web.Response:
+        """The answer to OPTIONS on a resource that has these methods."""
+        response = web.Response()
+        if self.is_allowed(request):
+            response.headers["Access-Control-Allow-Methods"] = methods
+        return response

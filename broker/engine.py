@@ -132,17 +132,19 @@ class Engine:
         assert update.type is not None
         if len(update.id) + len(update.type) + len(origin.scope.home) > _MAX_IDENTITY_LENGTH:
             raise BadRequest("Too long entity id/type/servicePath combination")
-        if not upsert and self._find(origin, update):
+        found = self._find(origin, update)
+        if found and not upsert:
             raise Unprocessable("Already Exists")
-        self._require(self.update(origin, [update], UpdateAction.APPEND, UpdateOptions()))
+        self._update_single(origin, update, found, UpdateAction.APPEND, UpdateOptions())
 
     def update_entity(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
     ) -> None:
         """Update one entity that must exist; errors are those of a single entity."""
-        if not self._find(origin, update):
+        found = self._find(origin, update)
+        if not found:
             raise NotFound(ENTITY_NOT_FOUND)
-        self._require(self.update(origin, [update], action, options))
+        self._update_single(origin, update, found, action, options)
 
     def update_attribute(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
@@ -153,7 +155,7 @@ class Engine:
             raise NotFound(ENTITY_NOT_FOUND)
         if len(found) == 1 and not update.attributes.keys() <= found[0].attributes.keys():
             raise NotFound("The entity does not have such an attribute")
-        self._require(self.update(origin, [update], action, options))
+        self._update_single(origin, update, found, action, options)
 
     def update(
         self,
@@ -168,36 +170,50 @@ class Engine:
         of several paths and InternalServerError when the journal takes no changes now; then
         nothing was changed.
         """
-        if len(origin.scope.paths) > 1:
-            raise BadRequest("service path length greater than the one in update")
-        self._journal.admit()
-        tenant = self.tenant(origin.tenant)
+        tenant = self._admit(origin)
         report = UpdateReport()
         for update in updates:
+            found = tenant.entities.find(update.id, update.type, origin.scope)
             try:
-                self._update_one(tenant, origin, update, action, options, report)
+                self._update_one(tenant, origin, update, found, action, options, report)
             except NgsiError as error:
                 report.add_failure(error)
         return report.error
 
+    def _update_single(
+        self,
+        origin: Origin,
+        update: EntityUpdate,
+        found: list[Entity],
+        action: UpdateAction,
+        options: UpdateOptions,
+    ) -> None:
+        report = UpdateReport()
+        self._update_one(self._admit(origin), origin, update, found, action, options, report)
+        if report.error is not None:
+            raise report.error
+
+    def _admit(self, origin: Origin) -> Tenant:
+        """The tenant to change; raises when the request or the journal forbids changes."""
+        if len(origin.scope.paths) > 1:
+            raise BadRequest("service path length greater than the one in update")
+        self._journal.admit()
+        return self.tenant(origin.tenant)
+
     def _find(self, origin: Origin, update: EntityUpdate) -> list[Entity]:
         tenant = self._tenants.get(origin.tenant)
         return [] if tenant is None else tenant.entities.find(update.id, update.type, origin.scope)
-
-    def _require(self, error: NgsiError | None) -> None:
-        if error is not None:
-            raise error
 
     def _update_one(
         self,
         tenant: Tenant,
         origin: Origin,
         update: EntityUpdate,
+        found: list[Entity],
         action: UpdateAction,
         options: UpdateOptions,
         report: UpdateReport,
     ) -> None:
-        found = tenant.entities.find(update.id, update.type, origin.scope)
         if len(found) > 1:
             raise TooManyResults
         if not found:

@@ -41,8 +41,9 @@ Handler: TypeAlias = Callable[[Call], Awaitable[web.Response]]
 # Path, methods in the order of Orion's header Allow, and their handlers.
 Routes: TypeAlias = list[tuple[str, dict[str, Handler]]]
 
-# Served at any time, and to any client: probes and scrapers send headers of their own.
-_FOR_OPERATORS: Final = frozenset({"/ready", "/version", "/metrics"})
+# Served to any client: probes and scrapers send headers of their own.
+_FOR_OPERATORS: Final = frozenset({"/ready", "/metrics"})
+_WHILE_LOADING: Final = frozenset({"/version"})
 _UNMATCHED: Final = "unmatched"
 
 
@@ -94,7 +95,7 @@ class Front:
         try:
             if path in _FOR_OPERATORS:
                 return await handler(call)
-            if self._is_loading():
+            if self._is_loading() and path not in _WHILE_LOADING:
                 raise ServiceUnavailable("the broker is loading its data")
             call.check(self._max_body_bytes, self._multiservice)
             return await handler(call)

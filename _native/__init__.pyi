@@ -1,4 +1,6 @@
-from typing import final
+from typing import Self, final
+
+__all__ = ["FrameEncoder", "preallocate"]
 
 @final
 class FrameEncoder:
@@ -9,7 +11,7 @@ class FrameEncoder:
     thread only.
     """
 
-    def __init__(self, *, max_payload: int, retained: int) -> None: ...
+    def __new__(cls, *, max_payload: int, retained: int) -> Self: ...
     @property
     def size(self) -> int:
         """Bytes of the frame that `write` would write now; 0 without records."""

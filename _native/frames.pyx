@@ -10,6 +10,7 @@ write into the page cache is shorter than giving the GIL away and getting it bac
 Cost: `add` copies the record once, `write` computes one CRC-32 and makes one write(2).
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_SetFromErrno
 from libc.errno cimport EINTR, errno
@@ -54,6 +55,7 @@ cdef size_t FIRST_CAPACITY = 65536
 cdef const unsigned char *FRAME_MAGIC = b"\xf5RGF"
 
 
+@cython.final
 cdef class FrameEncoder:
     """Collects records and writes them as one frame.
 

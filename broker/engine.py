@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from broker import records
+from broker.journal import MAX_PAYLOAD_BYTES
 from broker.location import find_location, parse_location
 from broker.messages import Message, MessageFactory
 from broker.notifier import Outcome
@@ -21,7 +22,14 @@ from broker.ports import JournalPort, NotifierPort
 from broker.tenant import Tenant
 from broker.update import EntityChange, UpdateOptions, compute_change, new_attribute
 from broker.update_report import UpdateReport
-from ngsi.errors import BadRequest, NgsiError, NotFound, TooManyResults, Unprocessable
+from ngsi.errors import (
+    BadRequest,
+    NgsiError,
+    NotFound,
+    RequestEntityTooLarge,
+    TooManyResults,
+    Unprocessable,
+)
 from ngsi.instants import DATE_TYPES, parse_instant
 from ngsi.macros import MacroError
 from ngsi.model import (
@@ -127,7 +135,9 @@ class Engine:
 
     # Entities
 
-    def create_entity(self, origin: Origin, update: EntityUpdate, upsert: bool) -> None:
+    def create_entity(
+        self, origin: Origin, update: EntityUpdate, upsert: bool, options: UpdateOptions
+    ) -> None:
         """POST /v2/entities: a new entity, or with `upsert` append to an existing one."""
         assert update.type is not None
         if len(update.id) + len(update.type) + len(origin.scope.home) > _MAX_IDENTITY_LENGTH:
@@ -135,7 +145,7 @@ class Engine:
         found = self._find(origin, update)
         if found and not upsert:
             raise Unprocessable("Already Exists")
-        self._update_single(origin, update, found, UpdateAction.APPEND, UpdateOptions())
+        self._update_single(origin, update, found, UpdateAction.APPEND, options)
 
     def update_entity(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
@@ -170,10 +180,12 @@ class Engine:
         of several paths and InternalServerError when the journal takes no changes now; then
         nothing was changed.
         """
-        tenant = self._admit(origin)
+        scope = origin.scope.for_update()
+        self._journal.admit()
+        tenant = self.tenant(origin.tenant)
         report = UpdateReport()
         for update in updates:
-            found = tenant.entities.find(update.id, update.type, origin.scope)
+            found = tenant.entities.find(update.id, update.type, scope)
             try:
                 self._update_one(tenant, origin, update, found, action, options, report)
             except NgsiError as error:
@@ -188,21 +200,17 @@ class Engine:
         action: UpdateAction,
         options: UpdateOptions,
     ) -> None:
+        self._journal.admit()
         report = UpdateReport()
-        self._update_one(self._admit(origin), origin, update, found, action, options, report)
+        tenant = self.tenant(origin.tenant)
+        self._update_one(tenant, origin, update, found, action, options, report)
         if report.error is not None:
             raise report.error
 
-    def _admit(self, origin: Origin) -> Tenant:
-        """The tenant to change; raises when the request or the journal forbids changes."""
-        if len(origin.scope.paths) > 1:
-            raise BadRequest("service path length greater than the one in update")
-        self._journal.admit()
-        return self.tenant(origin.tenant)
-
     def _find(self, origin: Origin, update: EntityUpdate) -> list[Entity]:
+        scope = origin.scope.for_update()
         tenant = self._tenants.get(origin.tenant)
-        return [] if tenant is None else tenant.entities.find(update.id, update.type, origin.scope)
+        return [] if tenant is None else tenant.entities.find(update.id, update.type, scope)
 
     def _update_one(
         self,
@@ -248,15 +256,17 @@ class Engine:
         entity = Entity(
             update.id,
             update.type or DEFAULT_ENTITY_TYPE,
-            _home(origin),
+            origin.scope.home,
             attributes,
             now,
             now,
             tenant.entities.take_sequence(),
         )
         entity.location, entity.shape, entity.expires = location, shape, expires
+        document = records.encode_entity(entity, attributes, location, now)
+        entity.size = _check_size(len(document))
         tenant.entities.insert(entity)
-        self._journal.put(records.entity_key(tenant.name, entity), records.encode_entity(entity))
+        self._journal.put(records.entity_key(tenant.name, entity), document)
         if tenant.subscriptions:
             names = frozenset(attributes)
             self._publish(
@@ -315,28 +325,39 @@ class Engine:
         attributes = change.attributes
         affected = (*change.touched.items(), *change.removed.items())
         moved = entity.location in change.touched or entity.location in change.removed
+        location, shape = entity.location, entity.shape
         if moved or any("geo:" in attribute.type for _, attribute in affected):
-            preferred = change.touched if action is UpdateAction.UPDATE else None
-            # Raises before anything was changed.
-            place = find_location(attributes, preferred)
-        else:
-            place = (entity.location, entity.shape)
+            is_replacement = action is UpdateAction.REPLACE
+            location, shape = find_location(
+                attributes,
+                change.touched if action is UpdateAction.UPDATE else (),
+                {} if is_replacement else change.actions,
+            )
         expires = entity.expires
         if DATE_EXPIRES in change.touched or DATE_EXPIRES in change.removed:
             expires = _expiry(attributes)
-        if place[1] is not entity.shape:
-            tenant.entities.move(entity, *place)
+        is_patch = 2 * len(affected) <= len(attributes)
+        if is_patch:
+            document = records.encode_entity_change(change.touched, change.removed, location, now)
+            # Too much by what the patch replaces: then the whole is measured.
+            size = entity.size + len(document)
+            is_patch = size <= MAX_PAYLOAD_BYTES
+        if not is_patch:
+            document = records.encode_entity(entity, attributes, location, now)
+            size = _check_size(len(document))
+        # Nothing was changed so far, and nothing fails from here on.
+        if shape is not entity.shape:
+            tenant.entities.move(entity, location, shape)
         if expires != entity.expires:
             tenant.entities.set_expiry(entity, expires)
         entity.attributes = attributes
         entity.modified = now
+        entity.size = size
         key = records.entity_key(tenant.name, entity)
-        if 2 * len(affected) <= len(attributes):
-            self._journal.patch(
-                key, records.encode_entity_change(entity, change.touched, change.removed)
-            )
+        if is_patch:
+            self._journal.patch(key, document)
         else:
-            self._journal.put(key, records.encode_entity(entity))
+            self._journal.put(key, document)
 
     def remove_expired(self) -> int:
         """Delete the entities whose dateExpires is past; returns how many."""
@@ -517,9 +538,11 @@ class Engine:
         self._journal.delete(records.registration_key(tenant_name, registration_id))
 
 
-def _home(origin: Origin) -> str:
-    home = origin.scope.home
-    return home[:-2] or "/" if home.endswith("/#") else home
+def _check_size(size: int) -> int:
+    """The size of an entity's document, in bytes; raises RequestEntityTooLarge."""
+    if size > MAX_PAYLOAD_BYTES:
+        raise RequestEntityTooLarge(f"entity size: {size}, max size supported: {MAX_PAYLOAD_BYTES}")
+    return size
 
 
 def _expiry(attributes: dict[str, Attribute]) -> float | None:

@@ -6,7 +6,8 @@ attributes of a geo type with null value or ignoreType do not count.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from typing import Final
 
 from ngsi.errors import BadRequest, NoResourcesAvailable
 from ngsi.geometry import (
@@ -19,19 +20,24 @@ from ngsi.geometry import (
 from ngsi.model import Attribute
 from ngsi.v2.render import ignores_type
 
-_SECOND_LOCATION = (
+_NO_ACTIONS: Final[Mapping[str, str]] = {}
+_SUBJECTS: Final = {"append": " for new attribute", "update": " for existing attribute"}
+_SECOND_LOCATION: Final = (
     "You cannot use more than one geo location attribute when creating an entity. "
     "Use ignoreType metadata if you want to add additional informative locations."
 )
 
 
 def find_location(
-    attributes: dict[str, Attribute], preferred: Container[str] | None = None
+    attributes: dict[str, Attribute],
+    preferred: Container[str] = (),
+    actions: Mapping[str, str] = _NO_ACTIONS,
 ) -> tuple[str | None, Shape | None]:
     """The name of the location attribute and its shape; (None, None) without one.
 
     Of several, the one in `preferred` is taken (an update moves the location to another
-    attribute); without that a second location is refused.
+    attribute); without that a second location is refused. `actions` says what the update does
+    to each of its attributes ("append", "update"), for the error of a bad location.
     """
     names = [
         name
@@ -43,18 +49,20 @@ def find_location(
     if not names:
         return None, None
     if len(names) > 1:
-        names = [name for name in names if preferred is not None and name in preferred]
+        names = [name for name in names if name in preferred]
         if not names:
             raise NoResourcesAvailable(_SECOND_LOCATION)
     name = names[-1]
-    return name, parse_location(attributes[name])
+    return name, parse_location(attributes[name], _SUBJECTS.get(actions.get(name, ""), ""))
 
 
-def parse_location(attribute: Attribute) -> Shape:
-    """The shape of a location attribute; raises BadRequest."""
+def parse_location(attribute: Attribute, subject: str = "") -> Shape:
+    """The shape of a location attribute; raises BadRequest, about the `subject`."""
     try:
         if attribute.type == "geo:json":
             return parse_geojson(attribute.value)
         return parse_simple_location(attribute.type, attribute.value)
     except LocationError as error:
-        raise BadRequest(f"error parsing location attribute: {error.description}") from None
+        raise BadRequest(
+            f"error parsing location attribute{subject}: {error.description}"
+        ) from None

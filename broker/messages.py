@@ -37,7 +37,7 @@ from ngsi.subscription import (
     PayloadKind,
     Subscription,
 )
-from ngsi.v2.render import ALL, Representation, View, render_entity
+from ngsi.v2.render import ALL, Representation, View, builtin_attribute, render_entity
 
 Message: TypeAlias = Notification | MqttMessage
 OnResult: TypeAlias = Callable[[Any, Outcome], None]
@@ -205,13 +205,13 @@ def _fill_payload(custom: CustomPayload, macros: Macros) -> tuple[bytes, str]:
 
 def _changed_attributes(delivery: Delivery, event: EntityEvent) -> tuple[str, ...]:
     wanted = delivery.attributes
-    if delivery.except_attributes:
-        return tuple(
-            name for name in event.attributes if name in event.updated and name not in wanted
-        )
-    if not wanted or ALL in wanted:
-        builtins = tuple(name for name in wanted if name in _ALWAYS_NOTIFIED)
-        return tuple(name for name in event.attributes if name in event.updated) + builtins
+    if delivery.except_attributes or not wanted or ALL in wanted:
+        # In the entity's order; a removed one is not shown, but is a change to tell.
+        names = [name for name in event.attributes if name in event.updated]
+        names.extend(event.updated.difference(event.attributes))
+        if delivery.except_attributes:
+            return tuple(name for name in names if name not in wanted)
+        return (*names, *(name for name in wanted if name in _ALWAYS_NOTIFIED))
     return tuple(name for name in wanted if name in event.updated or name in _ALWAYS_NOTIFIED)
 
 
@@ -219,6 +219,7 @@ def _cover(event: EntityEvent, attributes: tuple[str, ...]) -> EntityEvent:
     """The event with null attributes for those that the entity does not have."""
     covered = dict(event.attributes)
     for name in attributes:
-        if name not in covered and name not in _ALWAYS_NOTIFIED and name != ALL:
+        is_missing = name not in covered and name != ALL
+        if is_missing and builtin_attribute(event.entity, name, event) is None:
             covered[name] = Attribute("None", None, NO_METADATA, 0.0, 0.0)
     return replace(event, attributes=covered)

@@ -52,24 +52,31 @@ def split_key(key: bytes) -> list[str]:
     return key.decode().split(SEPARATOR)
 
 
-def encode_entity(entity: Entity) -> bytes:
-    """The whole state of an entity."""
+def encode_entity(
+    entity: Entity, attributes: dict[str, Attribute], location: str | None, modified: float
+) -> bytes:
+    """The whole state of an entity, as it is to become."""
     return orjson.dumps(
         {
             "s": entity.sequence,
             "c": entity.created,
-            "m": entity.modified,
-            "l": entity.location,
-            "a": {name: _pack(attribute) for name, attribute in entity.attributes.items()},
+            "m": modified,
+            "l": location,
+            "a": {name: _pack(attribute) for name, attribute in attributes.items()},
         }
     )
 
 
-def encode_entity_change(entity: Entity, changed: Iterable[str], removed: Iterable[str]) -> bytes:
-    """A merge patch with the attributes that changed, were added or removed."""
-    attributes: dict[str, Any] = {name: _pack(entity.attributes[name]) for name in changed}
+def encode_entity_change(
+    changed: dict[str, Attribute],
+    removed: Iterable[str],
+    location: str | None,
+    modified: float,
+) -> bytes:
+    """A merge patch with the attributes that change, are added or removed."""
+    attributes: dict[str, Any] = {name: _pack(attribute) for name, attribute in changed.items()}
     attributes.update(dict.fromkeys(removed))
-    return orjson.dumps({"m": entity.modified, "l": entity.location, "a": attributes})
+    return orjson.dumps({"m": modified, "l": location, "a": attributes})
 
 
 def _pack(attribute: Attribute) -> list[Any]:
@@ -103,6 +110,7 @@ def decode_entity(identity: list[str], document: bytes) -> Entity:
     )
     # Absent from a document whose last record was a merge patch: null removes a member.
     entity.location = state.get("l")
+    entity.size = len(document)
     return entity
 
 

@@ -96,8 +96,10 @@ def compute_change(
             change.existing.append(name)
             continue
         else:
-            merged = _merge(attribute, update, options, now)
-            _put(change, name, merged, attribute, _UPDATED, forced=options.forced)
+            # An operation counts as a change whatever comes out: Orion leaves it to the database.
+            forced = options.forced or is_operation(update.value)
+            merged = _merge(attribute, update, options, forced, now)
+            _put(change, name, merged, attribute, _UPDATED, forced)
         change.updated.add(name)
     if action is not UpdateAction.UPDATE and action is not UpdateAction.DELETE:
         change.missing.clear()
@@ -168,7 +170,11 @@ def _put(
 
 
 def _merge(
-    attribute: Attribute, update: AttributeUpdate, options: UpdateOptions, now: float
+    attribute: Attribute,
+    update: AttributeUpdate,
+    options: UpdateOptions,
+    forced: bool,
+    now: float,
 ) -> Attribute:
     """The updated attribute; the very same object when nothing changes."""
     value = update.value
@@ -183,7 +189,7 @@ def _merge(
         value = apply_operation(attribute.value, value)
     metadata = _merge_metadata(attribute.metadata, update, options)
     if (
-        not options.forced
+        not forced
         and type_ == attribute.type
         and metadata is attribute.metadata
         and equal_values(value, attribute.value)

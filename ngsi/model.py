@@ -93,6 +93,7 @@ class Entity:
         "sequence",
         "service_path",
         "shape",
+        "size",
         "type",
     )
 
@@ -116,6 +117,7 @@ class Entity:
         self.location: str | None = None
         self.shape: Shape | None = None
         self.expires: float | None = None
+        self.size = 0  # bytes of its stored document, or somewhat less
 
     def __repr__(self) -> str:
         return f"Entity({self.id!r}, {self.type!r}, {self.service_path!r})"

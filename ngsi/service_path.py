@@ -37,11 +37,27 @@ class ServicePathScope:
         """The path of an entity that the request creates."""
         return self.paths[0] if self.paths else ROOT_SERVICE_PATH
 
+    def for_update(self) -> ServicePathScope:
+        """What an update may reach: the one path given, the root without any.
+
+        Raises BadRequest for several paths and for one that is open downwards.
+        """
+        if not self.paths:
+            return ROOT_SCOPE
+        if len(self.paths) > 1:
+            raise BadRequest("more than one service path in context update request")
+        if self.paths[0].endswith("/#"):
+            raise BadRequest("Bad Character in Service-Path")
+        return self
+
     def covers(self, service_path: str) -> bool:
         """Whether an entity of that path is looked at."""
         if not self.paths:
             return True
         return any(covers(path, service_path) for path in self.paths)
+
+
+ROOT_SCOPE: Final = ServicePathScope((ROOT_SERVICE_PATH,))
 
 
 def covers(scope: str, service_path: str) -> bool:

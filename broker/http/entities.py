@@ -52,7 +52,7 @@ class EntityRoutes:
         """POST /v2/entities."""
         upsert = "upsert" in call.options
         update = codec.decode_entity(await call.body(), "keyValues" in call.options)
-        self._engine.create_entity(call.origin, update, upsert)
+        self._engine.create_entity(call.origin, update, upsert, read_update_options(call))
         await self._engine.committed()
         response = reply_created(f"/v2/entities/{update.id}?type={update.type}")
         if upsert:

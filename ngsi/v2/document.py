@@ -18,6 +18,9 @@ from ngsi.model import JsonValue
 from ngsi.syntax import MAX_NESTING, has_forbidden
 
 # Beyond this a double no longer holds every integer, so 1e300 stays a float.
+_TOO_DEEP: Final = (
+    f"attribute or metadata value has overpassed maximum nesting limit: {MAX_NESTING}"
+)
 _EXACT_INTEGERS: Final = 2.0**53
 
 
@@ -28,7 +31,9 @@ def load_document(body: bytes) -> Any:
     """
     try:
         document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError as error:
+        if "depth limit" in error.msg:
+            raise ParseError(_TOO_DEEP) from None
         raise ParseError from None
     if repeats_member(body, document):
         _refuse_repeated_member(body)
@@ -73,9 +78,7 @@ def normalize(value: JsonValue, unrestricted: bool, depth: int = 0) -> JsonValue
         return normalize_number(value)
     if kind is dict or kind is list:
         if depth > MAX_NESTING:
-            raise ParseError(
-                f"attribute or metadata value has overpassed maximum nesting limit: {MAX_NESTING}"
-            )
+            raise ParseError(_TOO_DEEP)
         if kind is dict:
             return {
                 name: normalize(member, unrestricted, depth + 1) for name, member in value.items()

@@ -10,7 +10,7 @@ import math
 import re
 from typing import Any, Final
 
-from ngsi.errors import BadRequest, UnsupportedMediaType
+from ngsi.errors import BadRequest, NotImplementedByBroker, UnsupportedMediaType
 from ngsi.geometry import GEO_TYPES
 from ngsi.instants import DATE_TYPES, canonical_instant
 from ngsi.model import (
@@ -96,7 +96,7 @@ def decode_entity_object(document: Any, key_values: bool) -> EntityUpdate:
     if "id" in document and "idPattern" in document:
         raise BadRequest("both /id/ and /idPattern/ present")
     if "idPattern" in document:
-        raise BadRequest("/idPattern/ is not allowed in an update")
+        raise NotImplementedByBroker("NotImplemented")
     if "typePattern" in document:
         raise BadRequest("/typePattern/ is not allowed in an update")
     entity_id = document["id"]
@@ -268,6 +268,7 @@ def _decode_text_value(body: bytes) -> JsonValue:
         return text
     if text in _TEXT_LITERALS:
         return _TEXT_LITERALS[text]
+    text = text.strip()
     if not _TEXT_NUMBER.fullmatch(text):
         raise BadRequest("attribute value type not recognized")
     if text.lstrip("+-").isdigit():

@@ -26,6 +26,7 @@ from ngsi.model import (
     NO_METADATA,
     PREVIOUS_VALUE,
     SERVICE_PATH,
+    AlterationType,
     Attribute,
     Entity,
     EntityEvent,
@@ -35,6 +36,7 @@ from ngsi.model import (
 
 ALL: Final = "*"
 _BUILTIN_METADATA: Final = frozenset({DATE_CREATED, DATE_MODIFIED, PREVIOUS_VALUE, ACTION_TYPE})
+_UPDATES: Final = frozenset({AlterationType.CHANGE, AlterationType.UPDATE})
 
 
 class Representation(Enum):
@@ -207,4 +209,7 @@ def _builtin_metadata(
         action = event.actions.get(name)
         return None if action is None else {"type": "Text", "value": action}
     previous = event.previous.get(name)
+    is_update = event.alteration in _UPDATES and name in event.attributes
+    if previous is None and is_update and name not in event.actions:
+        previous = attribute  # not in the request, so it was what it is
     return None if previous is None else {"type": previous.type, "value": previous.value}

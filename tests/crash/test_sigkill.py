@@ -29,8 +29,8 @@ from tests.crash.writers import (
     send,
 )
 
-KILLS: Final = {"process": 36, "power": 18}
-ENDS_AFTER_KILLS: Final = 9  # then one in good order, after which counters are known exactly
+KILLS: Final = {"process": 34, "power": 17}
+ENDS_AFTER_KILLS: Final = 8  # then one in good order, after which counters are known exactly
 WRITERS: Final = 4
 ANSWERS: Final = (1, 150)  # acknowledged changes before the kill
 LONGEST_DELAY_S: Final = 0.01  # then, so that it falls anywhere in a turn of the broker's loop

@@ -184,6 +184,15 @@ class TestOneAttribute:
         assert api.get("/v2/entities/E/attrs/A").json == attribute
         assert values(api)["B"] == 2
 
+    def test_put_of_nothing(self, api: Api) -> None:
+        # As for an attribute without value (Orion's case all_tests_empty_payload).
+        assert api.put("/v2/entities/E/attrs/A", {}).status == 204
+        assert api.get("/v2/entities/E/attrs/A").json == {
+            "type": "None",
+            "value": None,
+            "metadata": {},
+        }
+
     def test_delete(self, api: Api) -> None:
         reply = api.delete("/v2/entities/E/attrs/A")
         assert (reply.status, reply.text) == (204, "")
@@ -248,7 +257,7 @@ CHANGES = [operation for operation in OPERATIONS if operation[0] != "GET"]
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 class TestWhichEntity:
-    def send(self, api: Api, method: str, path: str, body: Any, **how: str) -> Any:
+    def send(self, api: Api, method: str, path: str, body: Any, **how: Any) -> Any:
         """The reply of the operation on the entity E."""
         if body is None:
             return api.request(method, f"/v2/entities/E{path}", **how)

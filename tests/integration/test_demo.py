@@ -73,7 +73,7 @@ def test_a_short_run_agrees_and_its_data_directory_can_be_kept(
     assert all(line.isprintable() for line in done.stdout.splitlines())
     table = rows(done.stdout)
     assert table["all"][:3] == ["174", "174", "174"]
-    assert table["both: new one above 75"][:3] == ["3", "3", "3"]
+    assert table["both: new and above 75"][:3] == ["3", "3", "3"]
     assert table["airports near Seattle"][:3] == ["70", "70", "70"]
     assert "All 174 notifications are those worked out from the files" in done.stdout
 
@@ -223,10 +223,10 @@ async def test_a_change_by_somebody_else_is_seen(api: Api) -> None:
     async with gateway(api.broker, add_one_after_the_tenth) as url:
         problems = await run.try_on(url, api.tenant, "127.0.0.1", keep=False)
     assert any(
-        problem.startswith("both: new one above 75: 1 not expected: WeatherObserved:SanFrancisco")
+        problem.startswith("both: new and above 75: 1 not expected: WeatherObserved:SanFrancisco")
         for problem in problems
     )
-    assert rows(written.getvalue())["both: new one above 75"][:3] == ["3", "4", "4"]
+    assert rows(written.getvalue())["both: new and above 75"][:3] == ["3", "4", "4"]
 
 
 async def test_when_nothing_arrives_the_replay_ends_early(api: Api) -> None:

@@ -6,12 +6,15 @@ syntax restrictions"; texts of errors from Orion's functional cases.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
 
 if TYPE_CHECKING:
+    from broker.launch import BrokerProcess
     from tests.integration.conftest import Api
 
 NOT_FOUND = (404, "NotFound", "The requested entity has not been found. Check type and id")
@@ -145,6 +148,18 @@ class TestCreate:
         )
         assert reply.status == 400
         assert api.get("/v2/entities/E", options="keyValues").json["a"] == 1
+
+    def test_one_of_many_at_once(
+        self, api: Api, connect: Callable[[BrokerProcess, str], Api]
+    ) -> None:
+        clients = [connect(api.broker, api.tenant) for _ in range(8)]
+        with ThreadPoolExecutor(len(clients)) as pool:
+            for number in range(20):
+                document = {"id": f"E{number}", "type": "T"}
+                posts = [pool.submit(client.post, "/v2/entities", document) for client in clients]
+                statuses = sorted(post.result().status for post in posts)
+                assert statuses == [201] + [422] * (len(clients) - 1)
+        assert len(api.get("/v2/entities").json) == 20
 
 
 class TestRefusedDocuments:
@@ -306,8 +321,9 @@ class TestIdentifiers:
         for field in FIELDS:
             document = document_with(field, allowed)
             api.create(document)
-            entity_id, entity_type = quote(document["id"], safe=""), document["type"]
-            assert api.get(f"/v2/entities/{entity_id}", type=entity_type).json == document
+            path, entity_type = f"/v2/entities/{quote(document['id'], safe='')}", document["type"]
+            assert api.get(path, type=entity_type).json == document
+            assert api.delete(path, type=entity_type).status == 204
 
     def test_percent_encoded_id_in_url(self, api: Api) -> None:
         # The id itself holds an encoding, so that its % is encoded once more in the URL.
@@ -397,6 +413,14 @@ class TestList:
             ({"idPattern": "^Car[12]$"}, ["Car1", "Car2"]),
             ({"idPattern": ".*"}, ["Room1", "Room2", "Car1", "Car2", "Room1"]),
             ({"idPattern": "(Room2|Car1)"}, ["Room2", "Car1"]),
+            (
+                {"idPattern": "[[:digit:]]$", "typePattern": "^[[:upper:]]o"},
+                ["Room1", "Room2", "Room1"],
+            ),
+            ({"idPattern": "^[^R]+$"}, ["Car1", "Car2"]),
+            ({"idPattern": "^.{4}$"}, ["Car1", "Car2"]),
+            ({"idPattern": r"m\d+"}, ["Room1", "Room2", "Room1"]),
+            ({"idPattern": "room"}, []),
             ({"typePattern": "Car"}, ["Car1", "Car2"]),
             ({"typePattern": "^Car$"}, ["Car1"]),
             ({"idPattern": "1$", "typePattern": "^(Room|Car)$"}, ["Room1", "Car1"]),

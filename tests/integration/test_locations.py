@@ -206,21 +206,15 @@ class TestOneLocation:
 
     def test_life_of_a_location(self, api: Api) -> None:
         api.create({"id": "E", "a": located(point(*FIRST))})
-        for request in (
-            lambda: api.post("/v2/entities/E/attrs", {"b": located(point(*SECOND))}),
-            lambda: api.post(
-                "/v2/entities/E/attrs", {"b": located(point(*SECOND))}, options="append"
-            ),
-            lambda: api.put(
-                "/v2/entities/E/attrs",
-                {"a": located(point(*FIRST)), "b": located(point(*SECOND))},
-            ),
-            lambda: api.post(
-                "/v2/op/update",
-                {"actionType": "append", "entities": [{"id": "E", "b": located(point(*SECOND))}]},
-            ),
+        second = {"b": located(point(*SECOND))}
+        batch = {"actionType": "append", "entities": [{"id": "E", **second}]}
+        for reply in (
+            api.post("/v2/entities/E/attrs", second),
+            api.post("/v2/entities/E/attrs", second, options="append"),
+            api.put("/v2/entities/E/attrs", {"a": located(point(*FIRST)), **second}),
+            api.post("/v2/op/update", batch),
         ):
-            assert request().refusal == SECOND_LOCATION
+            assert reply.refusal == SECOND_LOCATION
         assert api.get("/v2/entities/E/attrs").json == {"a": located(point(*FIRST))}
         # Moved, and found in its new place only.
         api.patch("/v2/entities/E/attrs", {"a": located(point(*SECOND))})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.integration.subscriptions import document, show
+from tests.integration.subscriptions import document, received, show
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Api, Receiver
@@ -51,15 +51,6 @@ def value(new: Any, **rest: Any) -> dict[str, Any]:
 
 def batch(action: str, **attributes: Any) -> dict[str, Any]:
     return {"actionType": action, "entities": [{"id": "E", "type": "T", **attributes}]}
-
-
-def received(api: Api, receiver: Receiver) -> list[Any]:
-    """The entities notified by the updates made so far."""
-    notified = []
-    for delivery in receiver.take_until_fence(api):
-        assert len(delivery.data) == 1
-        notified.append(delivery.data[0])
-    return notified
 
 
 TRIGGERING = {

@@ -571,8 +571,8 @@ def test_a_bad_reply_is_a_failure_and_nothing_is_sent_twice(
             200,
             True,
         ),
-        (b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n", 200, True),
         (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", 302, True),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 20_000 + b"\r\nContent-Length: 0\r\n\r\n", 200, True),
     ],
 )
 def test_any_response_is_a_delivery(run: Run, reply: bytes, status: int, kept_open: bool) -> None:
@@ -585,6 +585,28 @@ def test_any_response_is_a_delivery(run: Run, reply: bytes, status: int, kept_op
                 assert await notifications.deliver(body, receiver.url()) == status
             assert receiver.bodies == ["a", "b"]
             assert receiver.connections == (1 if kept_open else 2)
+
+    run(scenario())
+
+
+def test_cookies_are_not_taken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *arguments: Any, **fields: Any) -> Any:
+        return look_up("127.0.0.1", *arguments, **fields)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    async def scenario() -> None:
+        async def behave(received: Received) -> None:
+            await received.answer(
+                b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"
+            )
+
+        async with both(behave) as (receiver, notifications):
+            url = f"http://receiver.example:{receiver.port}/"
+            for body in "ab":
+                assert await notifications.deliver(body, url) == 200
             assert not any(b"ookie" in received.head for received in receiver.requests)
 
     run(scenario())

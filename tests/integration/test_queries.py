@@ -250,6 +250,17 @@ def test_user_attribute_named_like_a_builtin(api: Api) -> None:
     assert found(api, q="dateModified>2020-01-01") == ["E"]
 
 
+def test_text_of_all_languages(api: Api) -> None:
+    values = ["ñandú", "東京", "😀", "a+b", "50%", "a/b", "a&b", "a#b"]
+    append(api, [{"id": f"E{n}", "A": {"value": value}} for n, value in enumerate(values)])
+    for number, value in enumerate(values):
+        assert found(api, q=f"A=={value}") == [f"E{number}"], value
+        assert found(api, q=f"A=='{value}'") == [f"E{number}"], value
+        assert f"E{number}" not in found(api, q=f"A!={value}"), value
+    assert found(api, q="A~=^.and.$") == ["E0"]  # a character, not a byte
+    assert found(api, q="A~=/") == ["E5"]
+
+
 def test_query_as_curl_sends_it(api: Api) -> None:
     # No client encodes < and > in a URL that was typed by hand.
     append(api, [{"id": f"E{value}", "A": {"value": value}} for value in (1, 2, 3)])

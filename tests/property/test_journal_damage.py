@@ -97,7 +97,7 @@ def read(directory: Path, boot_id: bytes) -> dict[bytes, bytes]:
     return dict(latest_states(recovery.snapshot_path, recovery.snapshot, recovery.take_changes()))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_damage_gives_a_former_state_or_a_refusal(sample: Sample, data: st.DataObject) -> None:
     restore(sample)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker import notifier as module
-from broker.logs import request_context
+from broker.logs import RequestContext, request_context
 from broker.notifier import Notification, Notifier, Outcome
 from broker.sender import TIMEOUT, URL_MALFORMED, Endpoint, Request, Response, Undelivered
 
@@ -58,6 +58,10 @@ class ScriptedConnection:
 
     async def exchange(self, request: Request) -> Response:
         assert not self.closed
+        task = asyncio.current_task()
+        assert task is not None
+        assert not task.cancelling()  # else timeouts within a sender would not work
+        assert request_context.get() is None  # a lane is nobody's request
         exchange = Exchange(self, request)
         async with self._sender.changed:
             self._sender.exchanges.append(exchange)
@@ -235,8 +239,10 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
 async def test_a_response_of_any_status_is_a_success() -> None:
     sender = ScriptedSender()
     async with started(sender) as (notifier, results):
+        this = request_context.set(RequestContext(correlator="the request that caused it"))
         assert notifier.send(notification("a", results))
         assert notifier.send(notification("b", results))
+        request_context.reset(this)
         first, second = await sender.begun(2)
         assert results.order == []
         first.answer(204)
@@ -512,6 +518,37 @@ async def test_idle_endpoints_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
         await results.number(101)
 
 
+async def test_many_endpoints_at_once_are_spread_over_turns_of_the_loop() -> None:
+    at_once = module.LANES_STARTED_AT_ONCE
+    sender = ScriptedSender(answers_at_once=True)
+    async with started(sender) as (notifier, results):
+        for number in range(200):
+            for key in "xy":
+                url = f"http://h{number}/"
+                assert notifier.send(notification(f"{number}{key}", results, url=url))
+        before = 0
+        while len(sender.connections) < 200:
+            # What was begun last turn, and what is begun in this one.
+            assert len(sender.connections) - before <= 2 * at_once
+            before = len(sender.connections)
+            await asyncio.sleep(0)
+        assert await notifier.drain(60) == 0
+        assert len(results.order) == 400
+
+
+async def test_many_new_endpoints_do_not_delay_a_connected_one() -> None:
+    sender = ScriptedSender(answers_at_once=True)
+    async with started(sender) as (notifier, results):
+        notifier.send(notification("first", results))
+        await results.number(1)
+        await turns()
+        for number in range(200):
+            notifier.send(notification(str(number), results, url=f"http://h{number}/"))
+        notifier.send(notification("second", results))
+        await results.number(201)
+        assert results.order.index(b"second") <= 2 * module.LANES_STARTED_AT_ONCE
+
+
 async def test_an_idle_lane_is_used_again() -> None:
     sender = ScriptedSender()
     async with started(sender) as (notifier, results):
@@ -547,6 +584,24 @@ async def test_endpoints_take_turns_when_connections_run_out(
             for key in "xy":
                 mine = [name for name in sent if name.startswith(host + key)]
                 assert mine == [f"{host}{key}{round_}" for round_ in range(3)]
+
+
+async def test_a_turn_passed_on_keeps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECTIONS_MAX", 2)
+    sender = ScriptedSender()
+    async with started(sender, connections_per_endpoint=2) as (notifier, results):
+        for name in ("a1", "b1", "a2", "a3", "d1", "a4"):
+            notifier.send(notification(name, results, key=name[0]))
+        notifier.send(notification("c1", results, url="http://c/"))
+        await sender.begun(2)
+        sender.exchanges[0].answer()  # its lane makes place for c1, with a2 and a3 in hand
+        assert bodies(await sender.begun(3)) == ["a1", "b1", "c1"]
+        sender.answers_at_once = True
+        for exchange in sender.exchanges[1:]:
+            exchange.answer()
+        assert await notifier.drain(60) == 0
+        assert bodies(sender.exchanges)[3:] == ["a2", "a3", "d1", "a4"]
+        assert sender.most_open == 2
 
 
 async def test_an_idle_connection_makes_place_for_another_endpoint(
@@ -593,6 +648,14 @@ async def test_close_reports_everything_once_and_accepts_no_more() -> None:
         assert notifier.statistics().dropped == 1
         assert not sender.open
         await notifier.close()
+
+
+async def test_close_reports_what_was_never_queued() -> None:
+    sender = ScriptedSender()
+    async with started(sender) as (notifier, results):
+        notifier.send(notification("x", results, url="no URL"))
+        await notifier.close()
+        assert results.only(b"x").failure == URL_MALFORMED
 
 
 async def test_drain_waits_and_says_what_is_left() -> None:
@@ -677,6 +740,7 @@ STEP = st.one_of(
     lanes=st.integers(1, 3),
     queue_length=st.integers(1, 6),
     connections=st.integers(1, 5),
+    lanes_in_a_turn=st.integers(1, 4),
     drained=st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
@@ -685,6 +749,7 @@ def test_every_accepted_notification_ends_once_and_in_order(
     lanes: int,
     queue_length: int,
     connections: int,
+    lanes_in_a_turn: int,
     drained: bool,
 ) -> None:
     """Against the plain rules, whatever is sent and however exchanges end."""
@@ -749,5 +814,7 @@ def test_every_accepted_notification_ends_once_and_in_order(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CONNECTIONS_MAX", connections)
+        patch.setattr(module, "LANES_STARTED_AT_ONCE", lanes_in_a_turn)
+        patch.setattr(module, "LANES_ROUSED_AT_ONCE", lanes_in_a_turn)
         patch.setattr(module.logger, "disabled", True)
         asyncio.run(scenario())

@@ -21,7 +21,7 @@ from demo.scenario import (
     NEW_TEMPERATURE,
     SAN_FRANCISCO,
     SEATTLE,
-    WATCHES,
+    SUBSCRIPTIONS,
     Change,
     airport_update,
     weather_update,
@@ -42,7 +42,7 @@ def expect(seattle: list[Reading], san_francisco: list[Reading]) -> Expectation:
 
 
 def counts(expectation: Expectation) -> dict[str, int]:
-    return {watch.name: expectation.count(watch) for watch in WATCHES}
+    return {subscription.name: expectation.count(subscription) for subscription in SUBSCRIPTIONS}
 
 
 def airport(latitude: float, longitude: float) -> Airport:
@@ -142,7 +142,7 @@ READINGS = st.lists(
 )
 
 
-def notified_by_a_model(watch_attributes: set[str], readings: list[Reading]) -> list[Change]:
+def notified_by_a_model(subscription_attributes: set[str], readings: list[Reading]) -> list[Change]:
     """What a store of attributes makes of the documents that the demo sends."""
     stored: dict[str, Any] = {}
     told = []
@@ -151,7 +151,7 @@ def notified_by_a_model(watch_attributes: set[str], readings: list[Reading]) -> 
         sent = {name: attribute["value"] for name, attribute in update.attributes.items()}
         changed = {name for name, value in sent.items() if stored.get(name) != value}
         stored.update(sent)
-        if changed & watch_attributes:
+        if changed & subscription_attributes:
             told.append(update.change)
     return told
 
@@ -166,8 +166,8 @@ def test_changes_are_those_of_a_store_of_attributes(readings: list[Reading]) -> 
         (HOT, [change for change in new if change.values[1] > 75]),
         (CROSSING, notified_by_a_model({"level"}, readings)),
     ]
-    for watch, changes in told:
-        assert expectation.changes(watch).get(SEATTLE.entity_id, []) == changes
+    for subscription, changes in told:
+        assert expectation.changes(subscription).get(SEATTLE.entity_id, []) == changes
     assert sum(expectation.of_readings[SEATTLE.name]) == sum(len(changes) for _, changes in told)
 
 

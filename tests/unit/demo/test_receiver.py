@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from demo.receiver import Receiver
-from demo.scenario import CROSSING, HOT, WATCHES, Change, Watch
+from demo.scenario import CROSSING, HOT, SUBSCRIPTIONS, Change, Subscription
 
 NEVER_S = math.inf  # the silence that no test waits for
 SHORT_S = 0.01  # a silence that is waited for: nothing is sent meanwhile
@@ -19,7 +19,7 @@ SHORT_S = 0.01  # a silence that is waited for: nothing is sent meanwhile
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver(WATCHES, "127.0.0.1") as server:
+    async with Receiver(SUBSCRIPTIONS, "127.0.0.1") as server:
         yield server
 
 
@@ -57,11 +57,11 @@ def body(*entities: dict[str, Any]) -> dict[str, Any]:
     return {"subscriptionId": "0123456789abcdef01234567", "data": list(entities)}
 
 
-def latencies(receiver: Receiver, watch: Watch) -> list[float]:
-    return receiver.latencies_s[watch.name]
+def latencies(receiver: Receiver, subscription: Subscription) -> list[float]:
+    return receiver.latencies_s[subscription.name]
 
 
-async def test_changes_are_kept_by_watch_in_order(receiver: Receiver, post: Post) -> None:
+async def test_changes_are_kept_by_subscription_in_order(receiver: Receiver, post: Post) -> None:
     assert await post(receiver.url(HOT), body(entity(1))) == 204
     assert await post(receiver.url(HOT), body(entity(3), entity(2))) == 204
     assert await post(receiver.url(CROSSING), body(entity(4))) == 204

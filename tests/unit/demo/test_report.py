@@ -19,7 +19,7 @@ from demo.report import (
     compare_entities,
     percentile,
 )
-from demo.scenario import WATCHES, Change
+from demo.scenario import SUBSCRIPTIONS, Change
 
 
 def changes(*values: int) -> list[Change]:
@@ -102,15 +102,18 @@ async def test_plain_output_is_lines_without_control_characters() -> None:
         pass
     report.show_sent([Sent("readings", 8759, None), Sent("updates", 10_000, 2.0)])
     report.show_findings(
-        [Finding(watch.title, 17_208, 17_208, 17_208, [0.001, 0.0025], ()) for watch in WATCHES]
+        [
+            Finding(subscription.title, 17_208, 17_208, 17_208, [0.001, 0.0025], ())
+            for subscription in SUBSCRIPTIONS
+        ]
     )
     lines = written.getvalue().split("\n")
     assert lines[0] == "Replaying [all] 3 updates ..."
     assert all(line.isprintable() for line in lines)
     assert all(len(line) <= PLAIN_WIDTH for line in lines)
-    for watch in WATCHES:  # each on one line, nothing cut off
-        (row,) = (line for line in lines if line.strip().startswith(watch.title))
-        cells = row.removeprefix(f" {watch.title}").split()
+    for subscription in SUBSCRIPTIONS:  # each on one line, nothing cut off
+        (row,) = (line for line in lines if line.strip().startswith(subscription.title))
+        cells = row.removeprefix(f" {subscription.title}").split()
         assert cells == ["17,208", "17,208", "17,208", "1.0", "2.5", "2.5", "2.5", "yes"]
     assert any(line.split() == ["updates", "10,000", "2.00", "5,000"] for line in lines)
     assert any(line.split() == ["readings", "8,759"] for line in lines)
@@ -118,9 +121,9 @@ async def test_plain_output_is_lines_without_control_characters() -> None:
 
 def test_a_difference_shows_in_the_row_and_in_the_sum() -> None:
     report, written = plain_report()
-    report.show_findings([Finding("watch", 2, 1, 2, [0.5], ("1 missing: E 1",))])
+    report.show_findings([Finding("subscription", 2, 1, 2, [0.5], ("1 missing: E 1",))])
     rows = [line.split() for line in written.getvalue().split("\n")]
-    assert ["watch", "2", "2", "1", "500.0", "500.0", "500.0", "500.0", "NO"] in rows
+    assert ["subscription", "2", "2", "1", "500.0", "500.0", "500.0", "500.0", "NO"] in rows
     assert ["all", "2", "2", "1", "500.0", "500.0", "500.0", "500.0", "NO"] in rows
 
 

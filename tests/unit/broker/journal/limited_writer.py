@@ -65,6 +65,7 @@ async def write(journal: Journal) -> None:
     journal.admit()
     journal.put(b"first", b"1")
     await journal.committed()
+    await hear()
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (journal.statistics().bytes_written + 100, limit[1]))
     journal.admit()

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[4]
 @pytest.mark.parametrize(
     ("durability", "kills", "python"),
     [
-        ("process", 50, "/bin/false"),
-        ("power", 15, "/bin/false"),
+        ("process", 40, "/bin/false"),
+        ("power", 12, "/bin/false"),
         ("process", 5, sys.executable),  # orphaned compactions hold up the next start
     ],
 )

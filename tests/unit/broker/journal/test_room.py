@@ -91,6 +91,7 @@ def test_a_failed_write_leaves_no_part_and_is_made_up_for(
     with writer(tmp_path, "write", durability, LIMIT_BYTES) as child:
         assert child.hear() == "committed 1"
         size = (tmp_path / segment_name(1)).stat().st_size
+        child.go_on()
         assert child.hear() == "failed the broker has no room for its data: File too large"
         assert child.hear() == "refused the broker has no room for its data: File too large"
         assert (tmp_path / segment_name(1)).stat().st_size == size

@@ -1,0 +1,133 @@
+"""Receivers of notifications that do not do their part, or not at once."""
+
+from __future__ import annotations
+
+import json
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, cast
+
+WAIT_TIMEOUT_S: Final = 30.0  # as for an answer: only a hanging broker reaches it
+
+
+def _url(server: socket.socket) -> str:
+    return f"http://127.0.0.1:{server.getsockname()[1]}/notify"
+
+
+@contextmanager
+def refuse_connections() -> Iterator[str]:
+    """The URL of a port at which nobody listens, and nobody else can."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield _url(bound)
+
+
+@contextmanager
+def never_answer() -> Iterator[str]:
+    """The URL of a port where connections are made (by the system) and nothing is read."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield _url(listening)
+
+
+class RawEndpoint:
+    """Reads one request of every connection, answers with fixed bytes and closes.
+
+    `bodies` holds the bodies of the requests that were read, as they come.
+    """
+
+    def __init__(self, reply: bytes) -> None:
+        self._reply = reply
+        self.bodies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = _url(self._listening)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:  # closed
+                return
+            with connection, connection.makefile("rb") as stream:
+                length = 0
+                while line := stream.readline().strip():
+                    name, _, value = line.partition(b":")
+                    if name.lower() == b"content-length":
+                        length = int(value)
+                if length:
+                    self.bodies.put(stream.read(length))
+                    connection.sendall(self._reply)
+                # Bytes that are not read would turn the end of the connection into a reset.
+                connection.shutdown(socket.SHUT_WR)
+                while stream.read(4096):
+                    pass
+
+    def __enter__(self) -> RawEndpoint:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join(WAIT_TIMEOUT_S)
+
+
+class HoldingReceiver:
+    """Takes notifications; answers those of held entities only when they are let go."""
+
+    def __init__(self, *held: str) -> None:
+        self.held = frozenset(held)
+        self.gate = threading.Event()
+        self.arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._server = _HoldingServer(("127.0.0.1", 0), _HoldingHandler)
+        self._server.receiver = self
+        self.url = _url(self._server.socket)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
+        self._thread.start()
+
+    def next(self) -> dict[str, Any]:
+        """The entity of the next notification that arrives, held or not; waits for it."""
+        return self.arrived.get(timeout=WAIT_TIMEOUT_S)
+
+    def let_go(self) -> None:
+        """Answer all that is held, and hold nothing from now on."""
+        self.gate.set()
+
+    def __enter__(self) -> HoldingReceiver:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.let_go()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _HoldingServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # handlers wait for further requests of connections kept open
+    receiver: HoldingReceiver
+
+
+class _HoldingHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        receiver = cast(_HoldingServer, self.server).receiver
+        [entity] = json.loads(body)["data"]
+        receiver.arrived.put(entity)
+        if entity["id"] in receiver.held:
+            receiver.gate.wait(WAIT_TIMEOUT_S)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Keep standard error for the tests."""

@@ -1,0 +1,161 @@
+"""What the broker knows of subscriptions outlives its process, stopped or killed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from broker.launch import BrokerProcess
+from tests.integration.endpoints import refuse_connections
+from tests.integration.subscriptions import (
+    WAIT_TIMEOUT_S,
+    await_state,
+    change,
+    counters,
+    create,
+    document,
+    force_update,
+    has_ended,
+    has_failed,
+    received_ids,
+    show,
+)
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Api, Receiver, StartBroker
+
+# Few lanes, so that notifications can be told to come before or after others.
+FLAGS = ("-multiservice", "--notification-connections", "1", "--durability", "process")
+RECORDS = re.compile(r"^rigel_journal_records_total (\S+)$", re.MULTILINE)
+
+Connect = Callable[[BrokerProcess, str], "Api"]
+
+
+@pytest.fixture
+def dead_url() -> Iterator[str]:
+    """A URL whose endpoint refuses connections."""
+    with refuse_connections() as url:
+        yield url
+
+
+def await_flush(api: Api) -> None:
+    """Wait until the journal has the counters of now, which it gets once a second.
+
+    Every update of this function adds one record to the journal and counts for a subscription
+    that is triggered by all; a record beyond them is one of counters.
+    """
+
+    def records() -> float:
+        found = RECORDS.search(api.get("/metrics").text)
+        assert found is not None
+        return float(found[1])
+
+    start, updates = records(), 0
+    deadline = time.monotonic() + WAIT_TIMEOUT_S
+    while records() == start + updates:
+        assert time.monotonic() < deadline
+        force_update(api)
+        updates += 1
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_counters_and_status(
+    start_broker: StartBroker, connect: Connect, receiver: Receiver, dead_url: str, end: str
+) -> None:
+    broker = start_broker(*FLAGS)
+    api = connect(broker, "t")
+    create(api, A=1)
+    create(api, "F", A=1)
+    # To the one entity go those that are compared, to the other the one that goes on counting.
+    only_f = [{"id": "F"}]
+    live = api.subscribe(document(receiver.url, entities=only_f, throttling=3600))
+    limited = api.subscribe(document(dead_url, entities=only_f, notification={"maxFailsLimit": 1}))
+    failing = api.subscribe(document(dead_url, entities=only_f))
+    oneshot = api.subscribe(document(receiver.url, entities=only_f, status="oneshot"))
+    paused = api.subscribe(document(receiver.url, entities=only_f))
+    busy = api.subscribe(document(receiver.url, entities=[{"id": "E"}]))
+    for _ in range(2):
+        reply = api.patch("/v2/entities/F/attrs", {"A": {"value": 1}}, options="forcedUpdate")
+        assert reply.status == 204
+    for subscription_id in (limited, failing):
+        await_state(api, subscription_id, has_failed(2))
+    for subscription_id, times in ((live, 1), (oneshot, 1), (paused, 2)):
+        await_state(api, subscription_id, has_ended(times, "lastSuccess"))
+    receiver.take_until_fence(api)
+    change(api, paused, status="inactive", expires="2050-01-01T00:00:00.000Z")
+    compared = (live, limited, failing, oneshot, paused)
+    before = [show(api, subscription_id) for subscription_id in compared]
+    assert [item["status"] for item in before] == [
+        "active",
+        "inactive",
+        "active",
+        "inactive",
+        "inactive",
+    ]
+    assert [counters(item)["timesSent"] for item in before] == [1, 2, 2, 1, 2]
+
+    if end == "kill":
+        await_flush(api)
+        broker.kill()
+    else:
+        assert broker.stop() == 0
+    api = connect(start_broker(*FLAGS, directory=broker.directory), "t")
+
+    assert [show(api, subscription_id) for subscription_id in compared] == before
+    # Throttling, the limit, oneshot and the pause hold; the rest goes on counting.
+    reply = api.patch("/v2/entities/F/attrs", {"A": {"value": 1}}, options="forcedUpdate")
+    assert reply.status == 204
+    force_update(api)
+    await_state(api, failing, has_failed(3))
+    assert counters(show(api, failing))["timesSent"] == 3
+    after = [show(api, subscription_id) for subscription_id in compared]
+    assert [counters(item)["timesSent"] for item in after] == [1, 2, 3, 1, 2]
+    heard = {delivery.json["subscriptionId"] for delivery in receiver.take_until_fence(api)}
+    assert heard == {busy}
+
+
+def test_oneshot_that_fired_is_known_at_once(
+    start_broker: StartBroker, connect: Connect, receiver: Receiver
+) -> None:
+    # Not once a second as counters: it must not fire a second time after a crash.
+    broker = start_broker(*FLAGS)
+    api = connect(broker, "t")
+    subscription_id = api.subscribe(document(receiver.url, status="oneshot"))
+    create(api, A=1)
+    broker.kill()
+    api = connect(start_broker(*FLAGS, directory=broker.directory), "t")
+    assert show(api, subscription_id)["status"] == "inactive"
+    create(api, "F", A=1)
+    assert set(received_ids(api, receiver)) <= {"E"}
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_changes_and_removals(
+    start_broker: StartBroker, connect: Connect, receiver: Receiver, end: str
+) -> None:
+    broker = start_broker(*FLAGS)
+    api = connect(broker, "t")
+    kept, changed, removed = (api.subscribe(document(receiver.url)) for _ in range(3))
+    change(api, changed, subject={"entities": [{"id": "F"}]}, description="changed")
+    assert api.delete(f"/v2/subscriptions/{removed}").status == 204
+    before = api.get("/v2/subscriptions").json
+    if end == "kill":
+        broker.kill()
+    else:
+        assert broker.stop() == 0
+    api = connect(start_broker(*FLAGS, directory=broker.directory), "t")
+    assert api.get("/v2/subscriptions").json == before
+    # New ids do not take the place of old ones.
+    new = api.subscribe(document(receiver.url))
+    assert [item["id"] for item in api.get("/v2/subscriptions").json] == [kept, changed, new]
+    create(api, A=1)
+    create(api, "F", A=1)
+    heard: list[Any] = [
+        (delivery.json["subscriptionId"], delivery.data[0]["id"])
+        for delivery in receiver.take_until_fence(api)
+    ]
+    assert heard == [(kept, "E"), (new, "E"), (kept, "F"), (changed, "F"), (new, "F")]

@@ -12,7 +12,7 @@ reading updates dateObserved, temperature and level at once, so:
 - "every change" names no attributes. dateObserved differs from hour to hour, so every reading
   is notified, also one with the temperature of the hour before. Only a row that repeats the row
   before it in full would not be.
-- "new temperature" and "new one above 75" name the temperature. A reading with the temperature
+- "new temperature" and "new and above 75" name the temperature. A reading with the temperature
   of the hour before is not notified, though its dateObserved is new. The latter also asks for
   more than 75, and exactly 75 is not more. It is no threshold crossing: every new temperature
   above 75 is notified.
@@ -45,11 +45,11 @@ from demo.scenario import (
     NEAR_SEATTLE,
     NEW_TEMPERATURE,
     SEATTLE,
+    SUBSCRIPTIONS,
     TOUCHED,
-    WATCHES,
     Change,
     City,
-    Watch,
+    Subscription,
     airport_id,
 )
 
@@ -57,7 +57,7 @@ EARTH_RADIUS_M: Final = 6_371_000.0  # the mean radius
 
 
 class Expectation:
-    """The notifications of every watch, in order per entity.
+    """The notifications of every subscription, in order per entity.
 
     `of_readings[city name]` and `of_airports` hold how many notifications each reading and each
     airport leads to, in the order of the data.
@@ -68,12 +68,12 @@ class Expectation:
     ) -> None:
         """`readings` by the name of the city."""
         self._changes: dict[str, dict[str, list[Change]]] = {
-            watch.name: defaultdict(list) for watch in WATCHES
+            subscription.name: defaultdict(list) for subscription in SUBSCRIPTIONS
         }
         self.of_readings = {
             city.name: [
-                self._expect(watches, change)
-                for watches, change in _weather(city, readings[city.name])
+                self._expect(subscriptions, change)
+                for subscriptions, change in _weather(city, readings[city.name])
             ]
             for city in CITIES
         }
@@ -85,28 +85,30 @@ class Expectation:
             for airport in airports
         ]
 
-    def _expect(self, watches: Iterable[Watch], change: Change) -> int:
+    def _expect(self, subscriptions: Iterable[Subscription], change: Change) -> int:
         count = 0
-        for watch in watches:
-            self._changes[watch.name][change.entity_id].append(change)
+        for subscription in subscriptions:
+            self._changes[subscription.name][change.entity_id].append(change)
             count += 1
         return count
 
-    def changes(self, watch: Watch) -> dict[str, list[Change]]:
-        """What `watch` must be told, by entity id, in order."""
-        return dict(self._changes[watch.name])
+    def changes(self, subscription: Subscription) -> dict[str, list[Change]]:
+        """What `subscription` must be told, by entity id, in order."""
+        return dict(self._changes[subscription.name])
 
-    def count(self, watch: Watch) -> int:
-        """How many notifications `watch` must get."""
-        return sum(map(len, self._changes[watch.name].values()))
+    def count(self, subscription: Subscription) -> int:
+        """How many notifications `subscription` must get."""
+        return sum(map(len, self._changes[subscription.name].values()))
 
     @property
     def total(self) -> int:
-        """How many notifications all watches must get."""
-        return sum(self.count(watch) for watch in WATCHES)
+        """How many notifications all subscriptions must get."""
+        return sum(self.count(subscription) for subscription in SUBSCRIPTIONS)
 
 
-def _weather(city: City, readings: Iterable[Reading]) -> Iterator[tuple[tuple[Watch, ...], Change]]:
+def _weather(
+    city: City, readings: Iterable[Reading]
+) -> Iterator[tuple[tuple[Subscription, ...], Change]]:
     before: Reading | None = None
     for reading in readings:
         observed = reading.observed_at.isoformat(timespec="milliseconds")
@@ -119,7 +121,7 @@ def _weather(city: City, readings: Iterable[Reading]) -> Iterator[tuple[tuple[Wa
         before = reading
 
 
-def _triggered(city: City, before: Reading | None, now: Reading) -> Iterator[Watch]:
+def _triggered(city: City, before: Reading | None, now: Reading) -> Iterator[Subscription]:
     if before != now:
         yield EVERY_CHANGE[CITIES.index(city)]
     if before is None or before.temperature_f != now.temperature_f:

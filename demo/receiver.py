@@ -1,8 +1,8 @@
 """The demo's own receiver of notifications: an HTTP server in this process.
 
-Owns what arrived: every change notified, per watch and entity, with its latency. Must not: send
-anything to the broker, or judge what arrived (demo/report.py does). What it keeps grows with
-what it gets and is bounded by the data replayed: a notification above `CHANGES_MAX` is refused.
+Owns what arrived: every change notified, per subscription and entity, with its latency. Must
+not: send anything to the broker, or judge what arrived (demo/report.py does). What it keeps
+grows with what it gets, up to `CHANGES_MAX`; notifications beyond that are refused.
 
 Costs some 50 us per notification, on the loop that also sends the updates.
 """
@@ -19,21 +19,24 @@ from typing import Any, Final, Self
 import orjson
 from aiohttp import web
 
-from demo.scenario import Change, Watch
+from demo.scenario import Change, Subscription
 
 CHANGES_MAX: Final = 1_000_000  # some hundred bytes each; the whole replay leads to 35 000
 FAULTS_SHOWN_MAX: Final = 5  # the first ones tell what is wrong
 
 
 class Receiver:
-    """A server for the notifications of `watches`; an async context manager.
+    """A server for the notifications of `subscriptions`; an async context manager.
 
-    `received[watch name][entity id]` are the changes in order of arrival, `latencies_s` the
-    seconds from `note_sent` to the arrival of each. `count` is the number of changes received.
+    `received[subscription name][entity id]` are the changes in order of arrival, `latencies_s`
+    by the name the seconds from `note_sent` to the arrival of each. `count` is the number of
+    changes received.
     """
 
-    def __init__(self, watches: Sequence[Watch], host: str) -> None:
-        self._watches = {f"/{watch.name}": watch for watch in watches}
+    def __init__(self, subscriptions: Sequence[Subscription], host: str) -> None:
+        self._subscriptions = {
+            f"/{subscription.name}": subscription for subscription in subscriptions
+        }
         self._host = host
         self._port = 0
         self._sent_at: dict[Change, float] = {}
@@ -44,15 +47,17 @@ class Receiver:
         self.count = 0
         self.last_at = 0.0  # of time.perf_counter
         self.received: dict[str, dict[str, list[Change]]] = {
-            watch.name: defaultdict(list) for watch in watches
+            subscription.name: defaultdict(list) for subscription in subscriptions
         }
-        self.latencies_s: dict[str, list[float]] = {watch.name: [] for watch in watches}
-        self.faults: list[str] = []  # requests that were no notification of a watch
+        self.latencies_s: dict[str, list[float]] = {
+            subscription.name: [] for subscription in subscriptions
+        }
+        self.faults: list[str] = []  # requests that were no notification of a subscription
 
-    def url(self, watch: Watch) -> str:
-        """Where `watch` is to be notified."""
+    def url(self, subscription: Subscription) -> str:
+        """Where `subscription` is to be notified."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/{watch.name}"
+        return f"http://{host}:{self._port}/{subscription.name}"
 
     def note_sent(self, change: Change) -> None:
         """Remember that the update that leads to `change` leaves now."""
@@ -92,24 +97,24 @@ class Receiver:
 
     async def _receive(self, request: web.BaseRequest) -> web.Response:
         arrived_at = time.perf_counter()
-        watch = self._watches.get(request.path)
-        if watch is None:
+        subscription = self._subscriptions.get(request.path)
+        if subscription is None:
             return self._refuse(404, f"{request.method} {request.path}: nobody's notification")
         try:
-            changes = _changes(orjson.loads(await request.read()), watch)
+            changes = _changes(orjson.loads(await request.read()), subscription)
         except (KeyError, TypeError, ValueError, web.HTTPException) as error:
-            return self._refuse(400, f"{watch.name}: not a notification ({error!r})")
+            return self._refuse(400, f"{subscription.name}: not a notification ({error!r})")
         if self.count + len(changes) > CHANGES_MAX:
-            return self._refuse(503, f"{watch.name}: more than {CHANGES_MAX} changes")
+            return self._refuse(503, f"{subscription.name}: more than {CHANGES_MAX} changes")
         for change in changes:
-            self._keep(watch, change, arrived_at)
+            self._keep(subscription, change, arrived_at)
         return web.Response(status=204)
 
-    def _keep(self, watch: Watch, change: Change, arrived_at: float) -> None:
-        self.received[watch.name][change.entity_id].append(change)
+    def _keep(self, subscription: Subscription, change: Change, arrived_at: float) -> None:
+        self.received[subscription.name][change.entity_id].append(change)
         sent_at = self._sent_at.get(change)
         if sent_at is not None:
-            self.latencies_s[watch.name].append(arrived_at - sent_at)
+            self.latencies_s[subscription.name].append(arrived_at - sent_at)
         self.last_at = arrived_at
         self.count += 1
         while self._waiting and self._waiting[0][0] <= self.count:
@@ -123,10 +128,10 @@ class Receiver:
         return web.Response(status=status, text=fault)
 
 
-def _changes(notification: Any, watch: Watch) -> list[Change]:
+def _changes(notification: Any, subscription: Subscription) -> list[Change]:
     """What a body in the format `normalized` says; raises KeyError or TypeError."""
     changes = [
-        Change(entity["id"], tuple(entity[name]["value"] for name in watch.attributes))
+        Change(entity["id"], tuple(entity[name]["value"] for name in subscription.attributes))
         for entity in notification["data"]
     ]
     hash(tuple(changes))  # TypeError for a value that is an array or object: none is sent

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
@@ -23,7 +23,7 @@ from demo.receiver import Receiver
 from demo.scenario import (
     AIRPORT_TYPE,
     CITIES,
-    WATCHES,
+    SUBSCRIPTIONS,
     City,
     Update,
     airport_entity,
@@ -32,7 +32,6 @@ from demo.scenario import (
 
 BATCH_LENGTH: Final = 500  # airports; about 300 KB, less than the 1 MB that brokers take
 PAGE_LENGTH: Final = 1000  # the largest page of NGSIv2
-
 AIRPORT_STREAMS: Final = 4  # airports updated at once, beside the two cities
 UNRECEIVED_MAX: Final = 64  # keeps the broker's connections busy, far below its queue's length
 
@@ -52,7 +51,7 @@ class Replay:
         self._receiver = receiver
         self._silence_s = silence_s
         self._announced = 0
-        self._subscriptions: dict[str, str] = {}  # ids by the watch's name
+        self._subscription_ids: dict[str, str] = {}  # by the subscription's name
         self.sent = dict.fromkeys((*(city.name for city in CITIES), self.AIRPORTS), 0)
         self.began_at = 0.0
         self.ended_at = 0.0
@@ -61,11 +60,13 @@ class Replay:
     async def check_empty(self) -> None:
         """Raise BrokerError if there are entities already: they would be mistaken for ours."""
         reply = await self._client.request("GET", "/v2/entities?limit=1&options=count")
-        count = reply.headers.get("Fiware-Total-Count", "")
+        count = reply.headers.get("Fiware-Total-Count")
+        if count is None:
+            raise BrokerError(f"{self._client.url}: does not answer as an NGSIv2 broker does")
         if count != "0":
             raise BrokerError(
-                f"the broker at {self._client.url} has {count or 'some'} entities in a tenant that "
-                "is new: it does not keep tenants apart (see its flag --multiservice)"
+                f"the broker at {self._client.url} has {count} entities in a tenant that is new: "
+                "it does not keep tenants apart (see its flag --multiservice)"
             )
 
     async def load(self, airports: Iterable[Airport]) -> None:
@@ -88,14 +89,15 @@ class Replay:
                 return found
 
     async def subscribe(self) -> None:
-        """Create the subscriptions of all watches."""
-        for watch in WATCHES:
+        """Create all subscriptions, with the receiver's URLs."""
+        for subscription in SUBSCRIPTIONS:
             reply = await self._client.request(
-                "POST", "/v2/subscriptions", watch.document(self._receiver.url(watch))
+                "POST", "/v2/subscriptions", subscription.document(self._receiver.url(subscription))
             )
-            self._subscriptions[watch.name] = reply.headers["Location"].rpartition("/")[2]
+            location = reply.headers.get("Location", "")
+            self._subscription_ids[subscription.name] = location.rpartition("/")[2]
 
-    async def run(self, cities: Mapping[str, Sequence[Update]], airports: Sequence[Update]) -> None:
+    async def run(self, cities: Mapping[str, Iterable[Update]], airports: Iterable[Update]) -> None:
         """Send all updates, those of `cities` by the city's name.
 
         Ends early, with `is_stalled`, when notifications that must come do not; raises
@@ -115,7 +117,7 @@ class Replay:
         finally:
             self.ended_at = time.perf_counter()
 
-    async def _replay_city(self, city: City, updates: Sequence[Update]) -> None:
+    async def _replay_city(self, city: City, updates: Iterable[Update]) -> None:
         create = True
         for update in updates:
             if not await self._may_send(update):
@@ -151,17 +153,17 @@ class Replay:
         return True
 
     async def read_deliveries(self) -> dict[str, dict[str, Any]]:
-        """What the broker tells of each watch: `notification` of its subscription, by name."""
+        """What the broker tells of deliveries: `notification` of each subscription, by name."""
         told = {}
-        for name, subscription_id in self._subscriptions.items():
+        for name, subscription_id in self._subscription_ids.items():
             reply = await self._client.request("GET", f"/v2/subscriptions/{subscription_id}")
             told[name] = reply.body["notification"]
         return told
 
     async def unsubscribe(self) -> None:
         """Delete the subscriptions: their receiver goes away."""
-        while self._subscriptions:
-            _, subscription_id = self._subscriptions.popitem()
+        while self._subscription_ids:
+            _, subscription_id = self._subscription_ids.popitem()
             await self._client.request("DELETE", f"/v2/subscriptions/{subscription_id}")
 
     async def remove(self, entities: Iterable[str]) -> None:

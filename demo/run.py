@@ -7,7 +7,7 @@ broker or read the command line (demo/__main__.py does).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -21,7 +21,9 @@ from demo.replay import Replay
 from demo.report import Finding, Report, Sent, compare, compare_entities
 from demo.scenario import (
     CITIES,
-    WATCHES,
+    SUBSCRIPTIONS,
+    City,
+    Update,
     airport_entity,
     airport_id,
     airport_update,
@@ -57,7 +59,7 @@ class Run:
         expected, in sentences; none when all agrees. Raises BrokerError when the broker does not
         answer or refuses a request.
         """
-        async with Client(url, tenant) as client, Receiver(WATCHES, host) as receiver:
+        async with Client(url, tenant) as client, Receiver(SUBSCRIPTIONS, host) as receiver:
             replay = Replay(client, receiver, self._silence_s)
             await replay.check_empty()
             try:
@@ -120,50 +122,53 @@ class Run:
         return problems
 
     async def _replay(self, replay: Replay, receiver: Receiver) -> None:
-        expectation = self._expectation
-        cities = {
-            city.name: [
-                weather_update(city, reading, notifications)
-                for reading, notifications in zip(
-                    self._readings[city.name], expectation.of_readings[city.name], strict=True
-                )
-            ]
-            for city in CITIES
-        }
-        airports = [
-            airport_update(airport, notifications)
-            for airport, notifications in zip(self._airports, expectation.of_airports, strict=True)
-        ]
-        totals = {name: len(updates) for name, updates in cities.items()}
-        totals[replay.AIRPORTS] = len(airports)
+        totals = {name: len(readings) for name, readings in self._readings.items()}
+        totals[replay.AIRPORTS] = len(self._airports)
         self._report.say(f"Replaying {sum(totals.values()):,} updates ...")
-        totals[NOTIFICATIONS] = expectation.total
+        totals[NOTIFICATIONS] = self._expectation.total
         async with self._report.progress(
             totals, lambda: {**replay.sent, NOTIFICATIONS: receiver.count}
         ):
-            await replay.run(cities, airports)
+            await replay.run(
+                {city.name: self._weather_updates(city) for city in CITIES},
+                self._airport_updates(),
+            )
+
+    # One after the other, as they are sent: ten thousands of documents that are all there at once
+    # keep the garbage collector busy, and that would be seen in the latencies.
+
+    def _weather_updates(self, city: City) -> Iterator[Update]:
+        counts = self._expectation.of_readings[city.name]
+        for reading, notifications in zip(self._readings[city.name], counts, strict=True):
+            yield weather_update(city, reading, notifications)
+
+    def _airport_updates(self) -> Iterator[Update]:
+        for airport, notifications in zip(
+            self._airports, self._expectation.of_airports, strict=True
+        ):
+            yield airport_update(airport, notifications)
 
     async def _find(self, replay: Replay, receiver: Receiver) -> list[Finding]:
         deliveries = await replay.read_deliveries()
         findings = []
-        for watch in WATCHES:
-            expected = self._expectation.changes(watch)
-            received = receiver.received[watch.name]
+        for subscription in SUBSCRIPTIONS:
+            expected = self._expectation.changes(subscription)
+            received = receiver.received[subscription.name]
             differences = compare(expected, received)
-            delivery = deliveries[watch.name]
+            delivery = deliveries[subscription.name]
             triggered = delivery.get("timesSent", 0)
-            expected_count = self._expectation.count(watch)
+            expected_count = self._expectation.count(subscription)
             if triggered != expected_count:
                 differences += (f"the broker counts {triggered}, not {expected_count}",)
             if reason := delivery.get("lastFailureReason"):
                 differences += (f"the broker could not deliver: {reason}",)
             findings.append(
                 Finding(
-                    watch.title,
+                    subscription.title,
                     expected_count,
                     sum(map(len, received.values())),
                     triggered,
-                    receiver.latencies_s[watch.name],
+                    receiver.latencies_s[subscription.name],
                     differences,
                 )
             )

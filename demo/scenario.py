@@ -67,8 +67,8 @@ class Update(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """A subscription: its name in the report and in its URL, what it is about, what it asks for.
+class Subscription:
+    """A subscription of the demo. `name` is in its URL, `title` in the report.
 
     `attributes` are those a notification holds, in the order of `Change.values`.
     """
@@ -101,7 +101,7 @@ def _one(city: City) -> tuple[dict[str, str], ...]:
 
 # One for each city, in the order of CITIES.
 EVERY_CHANGE: Final = tuple(
-    Watch(
+    Subscription(
         f"change-{city.entity_id.partition(':')[2]}",
         f"{city.name}: every change",
         _one(city),
@@ -110,28 +110,28 @@ EVERY_CHANGE: Final = tuple(
     )
     for city in CITIES
 )
-NEW_TEMPERATURE: Final = Watch(
+NEW_TEMPERATURE: Final = Subscription(
     "temperature",
     "both: new temperature",
     _ANY_WEATHER,
     {"attrs": ["temperature"]},
     _WEATHER_ATTRIBUTES,
 )
-HOT: Final = Watch(
+HOT: Final = Subscription(
     "hot",
-    f"both: new one above {HOT_F:g}",
+    f"both: new and above {HOT_F:g}",
     _ANY_WEATHER,
     {"attrs": ["temperature"], "expression": {"q": f"temperature>{HOT_F:g}"}},
     _WEATHER_ATTRIBUTES,
 )
-CROSSING: Final = Watch(
+CROSSING: Final = Subscription(
     "crossing",
     f"{SEATTLE.name}: another level",
     _one(SEATTLE),
     {"attrs": ["level"]},
     _WEATHER_ATTRIBUTES,
 )
-NEAR_SEATTLE: Final = Watch(
+NEAR_SEATTLE: Final = Subscription(
     "near",
     f"airports near {SEATTLE.name}",
     ({"idPattern": ".*", "type": AIRPORT_TYPE},),
@@ -144,7 +144,7 @@ NEAR_SEATTLE: Final = Watch(
     },
     ("status",),
 )
-WATCHES: Final = (*EVERY_CHANGE, NEW_TEMPERATURE, HOT, CROSSING, NEAR_SEATTLE)
+SUBSCRIPTIONS: Final = (*EVERY_CHANGE, NEW_TEMPERATURE, HOT, CROSSING, NEAR_SEATTLE)
 
 
 def airport_id(airport: Airport) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import uvloop
 
@@ -32,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         limits = logs.configure(settings)
         server = Server(settings, __version__, limits)
         uvloop.run(_serve(server, settings))
-    except (OSError, JournalError, StateError) as error:
+    except (OSError, SettingsError, JournalError, StateError) as error:
         print(f"rigel broker: {error}", file=sys.stderr)
         return 1
     return 0
@@ -43,15 +45,33 @@ async def _serve(server: Server, settings: Settings) -> None:
     stop_on_signals(stop)
     for sentence in settings.ignored:
         _log.warning("%s", sentence)
-    addresses = await server.start()
-    _freeze_loaded_state()
+    with _pid_file(settings.pid_path):
+        _announce(await server.start(), settings)
+        _freeze_loaded_state()
+        await server.run(stop)
+
+
+def _announce(addresses: list[tuple[str, int]], settings: Settings) -> None:
     port = addresses[0][1]
     shown = ", ".join(
         f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses
     )
+    scheme = "https" if settings.https else "http"
     print(f"Rigel listens on {shown}, data in {settings.data_dir} ({settings.durability})")
-    print(f"Try: curl http://localhost:{port}/version", flush=True)
-    await server.run(stop)
+    print(f"Try: curl {scheme}://localhost:{port}/version", flush=True)
+
+
+@contextlib.contextmanager
+def _pid_file(path: str) -> Iterator[None]:
+    """Keep this process's id in the file while it runs; "" keeps none."""
+    if not path:
+        yield
+        return
+    Path(path).write_text(f"{os.getpid()}\n")
+    try:
+        yield
+    finally:
+        Path(path).unlink(missing_ok=True)
 
 
 def _freeze_loaded_state() -> None:

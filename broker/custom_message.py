@@ -77,7 +77,9 @@ def fill_patch(template: dict[str, Any], event: EntityEvent, macros: Macros) -> 
     for name, update in sorted(updates.items(), key=lambda item: _priority(item[1])):
         value = macros.fill_value(update.value)
         macros.context[name] = value
-        patched[name] = Attribute(update.type or "Text", value, NO_METADATA, 0.0, 0.0)
+        patched[name] = Attribute(
+            update.type or "Text", value, update.metadata or NO_METADATA, 0.0, 0.0
+        )
     attributes = {**event.attributes, **patched}
     renamed = Entity(
         _fill_identity(template.get("id"), entity.id, macros),

@@ -12,9 +12,10 @@ import logging
 from collections.abc import Callable, Iterable
 
 from broker import records
+from broker.deprecations import Deprecations
 from broker.journal import MAX_PAYLOAD_BYTES
-from broker.location import find_location, parse_location
-from broker.messages import Message, MessageFactory
+from broker.location import describe_subjects, find_location, parse_location
+from broker.messages import Message, MessageFactory, MessageRules
 from broker.notifier import Outcome
 from broker.object_ids import ObjectIds
 from broker.origin import Origin
@@ -68,18 +69,20 @@ class Engine:
         journal: JournalPort,
         notifier: NotifierPort,
         clock: Callable[[], float],
-        notification_timeout_s: float,
-        notification_max_bytes: int,
+        rules: MessageRules,
+        deprecations: Deprecations,
     ) -> None:
+        self.deprecations = deprecations
         self._journal = journal
         self._notifier = notifier
         self._clock = clock
-        self._notification_timeout_s = notification_timeout_s
-        self._notification_max_bytes = notification_max_bytes
+        self._rules = rules
         self._tenants: dict[str, Tenant] = {}
         self._ids = ObjectIds(clock)
         self._outbox: list[Message] = []
-        self._progressed: dict[Subscription, str] = {}  # with counters not yet journaled
+        # With counters not yet journaled, and their tenants.
+        self._progressed: dict[Subscription, str] = {}
+        self._forwarded: dict[Registration, str] = {}
 
     def restore(self) -> None:
         """Take over what the journal kept; once, before anything else.
@@ -116,7 +119,10 @@ class Engine:
             state.subscriptions.clear()
             for _, subscription in subscriptions:
                 state.put_subscription(subscription)
-            state.registrations = dict(sorted(state.registrations.items()))
+            registrations = sorted(state.registrations.items())
+            state.registrations.clear()
+            for _, registration in registrations:
+                state.put_registration(registration)
 
     def tenant(self, name: str) -> Tenant:
         """The tenant of that name; tenants come into being when they are named."""
@@ -252,6 +258,8 @@ class Engine:
         created = {name: new_attribute(item, now) for name, item in update.attributes.items()}
         attributes = {name: item for name, item in created.items() if item is not None}
         location, shape = find_location(attributes)
+        if location is not None:
+            self.deprecations.note_location(location, attributes[location].type)
         expires = _expiry(attributes)
         entity = Entity(
             update.id,
@@ -327,12 +335,15 @@ class Engine:
         moved = entity.location in change.touched or entity.location in change.removed
         location, shape = entity.location, entity.shape
         if moved or any("geo:" in attribute.type for _, attribute in affected):
-            is_replacement = action is UpdateAction.REPLACE
-            location, shape = find_location(
-                attributes,
-                change.touched if action is UpdateAction.UPDATE else (),
-                {} if is_replacement else change.actions,
-            )
+            if action is UpdateAction.UPDATE:
+                location, shape = find_location(attributes, change.touched)
+            elif action is UpdateAction.REPLACE or action is UpdateAction.DELETE:
+                location, shape = find_location(attributes)
+            else:
+                subjects = describe_subjects(change.actions, location is not None)
+                location, shape = find_location(attributes, subjects=subjects)
+            if location is not None and location in change.touched:
+                self.deprecations.note_location(location, attributes[location].type)
         expires = entity.expires
         if DATE_EXPIRES in change.touched or DATE_EXPIRES in change.removed:
             expires = _expiry(attributes)
@@ -378,13 +389,7 @@ class Engine:
         if not handles:
             return
         now = self._clock()
-        messages = MessageFactory(
-            event,
-            origin,
-            self._notification_timeout_s,
-            self._notification_max_bytes,
-            self._record,
-        )
+        messages = MessageFactory(event, origin, self._rules, self._record)
         for handle in handles:
             subscription = tenant.matcher[handle]
             if not subscription.is_triggered_now(now) or not messages.passes(subscription):
@@ -466,7 +471,7 @@ class Engine:
 
     def journal_counters(self) -> None:
         """Give the journal the counters that changed; called once a second and at the end."""
-        if not self._progressed:
+        if not self._progressed and not self._forwarded:
             return
         self._journal.admit()
         progressed, self._progressed = self._progressed, {}
@@ -474,6 +479,13 @@ class Engine:
             # A subscription that was replaced or removed meanwhile has no record to patch.
             if self.tenant(tenant).subscriptions.get(subscription.id) is subscription:
                 self._journal_progress(subscription, tenant)
+        forwarded, self._forwarded = self._forwarded, {}
+        for registration, tenant in forwarded.items():
+            if self.tenant(tenant).registrations.get(registration.id) is registration:
+                self._journal.patch(
+                    records.registration_key(tenant, registration.id),
+                    records.encode_forwarding(registration),
+                )
 
     def _journal_progress(self, subscription: Subscription, tenant: str) -> None:
         self._journal.patch(
@@ -516,7 +528,7 @@ class Engine:
     def put_registration(self, tenant_name: str, registration: Registration) -> None:
         """Add a registration or replace the one of that id."""
         self._journal.admit()
-        self.tenant(tenant_name).registrations[registration.id] = registration
+        self.tenant(tenant_name).put_registration(registration)
         self._journal.put(
             records.registration_key(tenant_name, registration.id),
             records.encode_registration(registration),
@@ -534,8 +546,30 @@ class Engine:
         """Remove the registration of that id; raises NotFound."""
         self.registration(tenant_name, registration_id)
         self._journal.admit()
-        del self.tenant(tenant_name).registrations[registration_id]
+        self.tenant(tenant_name).remove_registration(registration_id)
         self._journal.delete(records.registration_key(tenant_name, registration_id))
+
+    def has_providers(self, tenant_name: str) -> bool:
+        """Whether requests to the tenant may have to be forwarded to context providers."""
+        tenant = self._tenants.get(tenant_name)
+        return tenant is not None and len(tenant.providers) > 0
+
+    def count_forwarding(
+        self, tenant_name: str, registration: Registration, at: float, is_success: bool
+    ) -> None:
+        """Count one forwarded request and how it went; `at` is in seconds since 1970."""
+        tenant = self._tenants.get(tenant_name)
+        current = None if tenant is None else tenant.registrations.get(registration.id)
+        if current is None:
+            return  # removed meanwhile
+        forwarding = current.forwarding
+        forwarding.times_sent += 1
+        forwarding.last_forwarding = at
+        if is_success:
+            forwarding.last_success = at
+        else:
+            forwarding.last_failure = at
+        self._forwarded[current] = tenant_name
 
 
 def _check_size(size: int) -> int:

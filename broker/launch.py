@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -27,10 +28,17 @@ _POLL_INTERVAL_S: Final = 0.02
 class BrokerProcess:
     """One running broker; a context manager that ends it.
 
-    `directory` is its data directory; standard error goes to `log`, by default beside it.
+    `directory` is its data directory; standard error goes to `log`, by default beside it. With
+    `trust` it is one that serves HTTPS, with a certificate that `trust` accepts.
     """
 
-    def __init__(self, directory: Path, arguments: Sequence[str] = (), port: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        arguments: Sequence[str] = (),
+        port: int = 0,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         self.directory = directory
         self.log = directory.with_name(f"{directory.name}.log")
         self._arguments = [
@@ -47,11 +55,13 @@ class BrokerProcess:
         ]
         self._process: subprocess.Popen[str] | None = None
         self.port = port
+        self._trust = trust
 
     @property
     def url(self) -> str:
         """Where it listens, without a trailing slash."""
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "http" if self._trust is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -85,7 +95,9 @@ class BrokerProcess:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
-                with urllib.request.urlopen(f"{self.url}/ready", timeout=START_TIMEOUT_S):
+                with urllib.request.urlopen(
+                    f"{self.url}/ready", timeout=START_TIMEOUT_S, context=self._trust
+                ):
                     return
             except (urllib.error.URLError, ConnectionError):
                 if time.monotonic() > deadline:

@@ -20,8 +20,7 @@ from ngsi.geometry import (
 from ngsi.model import Attribute
 from ngsi.v2.render import ignores_type
 
-_NO_ACTIONS: Final[Mapping[str, str]] = {}
-_SUBJECTS: Final = {"append": " for new attribute", "update": " for existing attribute"}
+_NO_SUBJECTS: Final[Mapping[str, str]] = {}
 _SECOND_LOCATION: Final = (
     "You cannot use more than one geo location attribute when creating an entity. "
     "Use ignoreType metadata if you want to add additional informative locations."
@@ -31,13 +30,13 @@ _SECOND_LOCATION: Final = (
 def find_location(
     attributes: dict[str, Attribute],
     preferred: Container[str] = (),
-    actions: Mapping[str, str] = _NO_ACTIONS,
+    subjects: Mapping[str, str] = _NO_SUBJECTS,
 ) -> tuple[str | None, Shape | None]:
     """The name of the location attribute and its shape; (None, None) without one.
 
     Of several, the one in `preferred` is taken (an update moves the location to another
-    attribute); without that a second location is refused. `actions` says what the update does
-    to each of its attributes ("append", "update"), for the error of a bad location.
+    attribute); without that a second location is refused. `subjects`: words about attributes,
+    for the error of a bad location.
     """
     names = [
         name
@@ -53,7 +52,16 @@ def find_location(
         if not names:
             raise NoResourcesAvailable(_SECOND_LOCATION)
     name = names[-1]
-    return name, parse_location(attributes[name], _SUBJECTS.get(actions.get(name, ""), ""))
+    return name, parse_location(attributes[name], subjects.get(name, ""))
+
+
+def describe_subjects(actions: Mapping[str, str], has_location: bool) -> dict[str, str]:
+    """What Orion's errors say of the attributes that an update appends ("append", "update")."""
+    return {
+        name: " for new attribute" if action == "append" else " for existing attribute"
+        for name, action in actions.items()
+        if action == "append" or not has_location
+    }
 
 
 def parse_location(attribute: Attribute, subject: str = "") -> Shape:

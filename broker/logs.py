@@ -84,15 +84,22 @@ class TransactionIds:
 
     def __init__(self, start_ms: int | None = None) -> None:
         self._counter = 0
+        self._made_before = 0  # in former rounds of the counter
         self._start_ms = 0
         self._prefix = ""
         self._begin(time.time_ns() // 1_000_000 if start_ms is None else start_ms)
+
+    @property
+    def made(self) -> int:
+        """How many ids were made so far."""
+        return self._made_before + self._counter
 
     def make(self) -> str:
         """The next id, as in `1603707992-318-00000000001`."""
         if self._counter == _MAX_COUNTER:
             # As Orion: another round counts as of a broker started a millisecond later.
             self._begin(self._start_ms + 1)
+            self._made_before += self._counter
             self._counter = 0
         self._counter += 1
         return f"{self._prefix}{self._counter:011d}"
@@ -109,6 +116,11 @@ class LogLimits:
     line_max_bytes: int
     payload_max_bytes: int
     deprecate: bool = False  # log the use of deprecated features at level WARN
+    trace_levels: frozenset[int] = frozenset()  # Orion's, for lines of level DEBUG
+
+    def traces(self, level: int) -> bool:
+        """Whether lines of a trace level are written."""
+        return level in self.trace_levels and logging.getLogger().isEnabledFor(logging.DEBUG)
 
     def excerpt(self, payload: bytes) -> str:
         """As much of a body as a line of level INFO may show, then `(...)`."""
@@ -221,7 +233,12 @@ def configure(settings: Settings) -> LogLimits:
     Returns the limits in force; what is changed in them holds from the next line on. Raises
     OSError if the log file cannot be opened, and then leaves the log as it was.
     """
-    limits = LogLimits(settings.log_line_max_bytes, settings.log_payload_max_bytes)
+    limits = LogLimits(
+        settings.log_line_max_bytes,
+        settings.log_payload_max_bytes,
+        settings.log_deprecate,
+        settings.trace_levels,
+    )
     line = JsonFormatter(limits) if settings.log_format == "json" else OrionFormatter(limits)
     handlers: list[logging.Handler] = []
     if settings.log_dir and not settings.disable_file_log:

@@ -8,7 +8,7 @@ one by one. Source: Orion API, sections "Notification Messages" and "Custom Noti
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -61,6 +61,15 @@ _SIMPLIFIED: Final = frozenset(
 _ALWAYS_NOTIFIED: Final = frozenset({ALTERATION_TYPE, DATE_CREATED, DATE_MODIFIED})
 
 
+@dataclass(slots=True, frozen=True)
+class MessageRules:
+    """What an operator says of notifications."""
+
+    timeout_s: float  # for a receiver that gives none
+    max_length: int  # of a text that macros filled, in characters
+    allows_custom: bool = True  # False: templates and macros are left aside
+
+
 class MessageFactory:
     """Makes the notifications of one event; keeps the encoded bodies as long as it lives."""
 
@@ -68,14 +77,12 @@ class MessageFactory:
         self,
         event: EntityEvent,
         origin: Origin,
-        default_timeout_s: float,
-        max_length: int,
+        rules: MessageRules,
         on_result: OnResult,
     ) -> None:
         self._event = event
         self._origin = origin
-        self._default_timeout_s = default_timeout_s
-        self._max_length = max_length
+        self._rules = rules
         self._on_result = on_result
         self._bodies: dict[tuple[Any, ...], bytes] = {}
         self._context: dict[str, Any] | None = None
@@ -97,8 +104,8 @@ class MessageFactory:
             return None
         self._origin.notifications += 1
         macros = None
-        if delivery.custom is not None:
-            macros = Macros(dict(self._expression_context()), self._max_length)
+        if delivery.custom is not None and self._rules.allows_custom:
+            macros = Macros(dict(self._expression_context()), self._rules.max_length)
         body, content_type, attrs_format = self._make_body(subscription, view, macros)
         order_key = (subscription.id, self._event.entity.id)
         receiver = delivery.receiver
@@ -127,10 +134,10 @@ class MessageFactory:
             subscription_id=subscription.id,
             tenant=tenant,
             url=url,
-            method=receiver.method or "POST",
+            method="POST" if macros is None else receiver.method or "POST",
             headers=headers,
             body=body,
-            timeout_s=timeout_ms / 1000 if timeout_ms else self._default_timeout_s,
+            timeout_s=timeout_ms / 1000 if timeout_ms else self._rules.timeout_s,
             order_key=order_key,
             on_result=self._on_result,
         )

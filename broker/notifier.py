@@ -4,8 +4,8 @@ Owns: what waits to be sent, who sends it and when it is given up. An endpoint (
 port) has up to `connections_per_endpoint` lanes; a lane is a task with one connection and one
 request in flight. Notifications with the same `order_key` leave one after the other, in the
 order they came; otherwise the oldest that may leave goes first. Endpoints share nothing, so a
-slow or dead one delays nobody else; only when `CONNECTIONS_MAX` are busy at once do they take
-turns.
+slow or dead one delays nobody else; only when `CONNECTIONS_MAX` connections are busy at once do
+they take turns.
 
 Must not: block, or know what a notification is about (payload, subscription state: the caller
 has `on_result`). HTTP itself is broker/sender.py; another protocol is another `Sender`.
@@ -13,8 +13,8 @@ has `on_result`). HTTP itself is broker/sender.py; another protocol is another `
 One try per notification, as Orion does. Everything here runs on one event loop, `send`
 included.
 
-Costs: `send` is O(1), about a microsecond or two; no task and no timer per notification. A
-lane costs a task, a connection and some 10 KB; it ends after `LANE_IDLE_S` without work, and
+Costs: `send` is O(1), two to three microseconds; no task and no timer per notification. A
+lane costs a task, a connection and some 20 KB; it ends after `LANE_IDLE_S` without work, and
 an endpoint is forgotten with its last lane.
 """
 
@@ -46,10 +46,12 @@ from broker.sender import (
     locate,
 )
 
-OUTSTANDING_BYTES_MAX: Final = 256 * 1024 * 1024
+OUTSTANDING_BYTES_MAX: Final = 512 * 1024 * 1024
 """Bytes of all notifications accepted and not finished, over all endpoints. The bounds of the
-queues alone would allow queue_length times the largest message, for each dead endpoint. Counted
-as if no two shared a body, so real memory is less."""
+queues alone would allow queue_length times the largest message, for each dead endpoint. One
+endpoint may hold as much as is free: half of all if it is the only one that is slow, a third
+each if there are two, so that something is left for those that are not. Counted as if no two
+notifications shared a body, so real memory is less."""
 
 NOTIFICATION_OVERHEAD_BYTES: Final = 1024
 """What a waiting notification costs beside its body and headers (objects, its place in a queue
@@ -61,11 +63,18 @@ the process may open, whichever is less: more would leave none to accept clients
 
 LANE_IDLE_S: Final = 30.0
 """How long a lane keeps its connection open without work: longer than between the readings of
-most devices, shorter than what common servers allow an idle connection (60 s and more)."""
+most devices. Receivers that close earlier are no harm (`Connection.exchange`)."""
 
 IDLE_LANES_ENDED_AT_ONCE: Final = 64
 """Lanes ended in one turn of the loop (each closes a socket), so that thousands of lanes that
 become idle together do not stall it."""
+
+LANES_STARTED_AT_ONCE: Final = 4
+LANES_ROUSED_AT_ONCE: Final = 32
+"""Lanes set to work in one turn of the loop. A new one costs most of a millisecond, for its
+connection; one that has a connection, some 0.1 ms. An update that notifies thousands of
+endpoints is thus spread over many turns, and clients wait milliseconds for theirs, not a
+second; and many new endpoints do not delay those that are connected."""
 
 PARKED_AT_ONCE: Final = 512
 """Notifications that a lane passes over in one turn of the loop because their order_key is in
@@ -75,9 +84,9 @@ TIMEOUT_RESOLUTION_S: Final = 0.01
 """How much later than asked for a timeout may come. All timeouts share one timer, and it does
 not look at all lanes more often than this."""
 
-FULL_LOG_INTERVAL_S: Final = 1.0
-"""How often queues that were full are looked at for having recovered: bounds the log lines of
-a queue that fills and empties quickly."""
+DROP_LOG_INTERVAL_S: Final = 1.0
+"""An endpoint has recovered when it has dropped nothing for so long: bounds the log lines of a
+queue that fills and empties quickly."""
 
 TOP_ENDPOINTS_MAX: Final = 20
 """Endpoints listed in the statistics, those with most waiting first."""
@@ -99,11 +108,13 @@ class Outcome:
 
     at: epoch seconds. status: the HTTP status, whatever it is (Orion counts any response as a
     success). failure: why there was no response, in libcurl's words (`lastFailureReason`).
+    response_bytes: what was read of the response's body.
     """
 
     at: float
     status: int | None
     failure: str | None
+    response_bytes: int = 0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -204,10 +215,14 @@ class Notifier:
         self._starving: dict[_Queue, None] = {}
         # Lanes on their way out, each of which makes place for a starving endpoint.
         self._ending = 0
-        # Queues that said they were full, with what they had dropped before.
-        self._full: dict[_Queue, int] = {}
-        # Dropped since it was said that there was no memory left; 0: it has not been said.
-        self._dropped_for_bytes = 0
+        # Endpoints that get an idle lane, or a new one, in a later turn of the loop.
+        self._to_rouse: dict[_Queue, None] = {}
+        self._to_start: dict[_Queue, None] = {}
+        self._rousings_left = LANES_ROUSED_AT_ONCE
+        self._starts_left = LANES_STARTED_AT_ONCE
+        self._turn_timer: asyncio.Handle | None = None
+        # What is being dropped, per queue that is full; None: for want of memory.
+        self._dropping: dict[_Queue | None, _Drops] = {}
 
         self._sent = 0
         self._failed = 0
@@ -224,7 +239,7 @@ class Notifier:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadlines = _Deadlines()
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._full_timer: asyncio.TimerHandle | None = None
+        self._drop_timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Binds to the running loop. `send` may be called from then on."""
@@ -250,33 +265,35 @@ class Notifier:
             size += len(name) + len(value) + 2
         notification.size_bytes = size
         if size > self._max_message_bytes:
-            self._accept(notification)
+            self._accept(notification, None)
             loop.call_soon(self._finish, notification, None, None, TOO_BIG)
             return True
         try:
             endpoint = locate(notification.url).endpoint
         except Undelivered as error:
-            self._accept(notification)
+            self._accept(notification, None)
             loop.call_soon(self._finish, notification, None, None, error.reason)
             return True
 
-        if self._outstanding_bytes + size + NOTIFICATION_OVERHEAD_BYTES > OUTSTANDING_BYTES_MAX:
-            self._drop_for_bytes()
-            return False
         queue = self._queues.get(endpoint)
+        held_bytes = 0 if queue is None else queue.outstanding_bytes
+        needed_bytes = self._outstanding_bytes + size + NOTIFICATION_OVERHEAD_BYTES
+        if held_bytes + needed_bytes > OUTSTANDING_BYTES_MAX:
+            self._drop(queue, for_memory=True)
+            return False
         if queue is None:
             queue = self._queues[endpoint] = _Queue(endpoint)
         if not queue.waiting and notification.order_key not in queue.busy:
             lane = self._free_lane(queue)
             if lane is not None:
-                self._accept(notification)
+                self._accept(notification, queue)
                 queue.claim(notification)
                 lane.notification = notification
                 return True
         if queue.queued >= self._queue_length:
-            self._drop_for_length(queue)
+            self._drop(queue, for_memory=False)
             return False
-        self._accept(notification)
+        self._accept(notification, queue)
         queue.add(notification)
         if queue.waiting:
             self._help(queue)
@@ -296,7 +313,7 @@ class Notifier:
             return
         self._closing = True
         self._deadlines.close()
-        for timer in (self._idle_timer, self._full_timer):
+        for timer in (self._idle_timer, self._drop_timer, self._turn_timer):
             if timer is not None:
                 timer.cancel()
         tasks = [lane.task for lane in self._lanes]
@@ -312,6 +329,8 @@ class Notifier:
                 self._finish(notification, queue, None, STOPPED)
         self._queues.clear()
         self._starving.clear()
+        self._to_rouse.clear()
+        self._to_start.clear()
         self._idle.clear()
         # Outcomes that `send` left to the next turn of the loop.
         await asyncio.sleep(0)
@@ -334,9 +353,12 @@ class Notifier:
             top=tuple(queue.statistics() for queue in busiest),
         )
 
-    def _accept(self, notification: Notification) -> None:
+    def _accept(self, notification: Notification, queue: _Queue | None) -> None:
+        size = notification.size_bytes + NOTIFICATION_OVERHEAD_BYTES
         self._outstanding += 1
-        self._outstanding_bytes += notification.size_bytes + NOTIFICATION_OVERHEAD_BYTES
+        self._outstanding_bytes += size
+        if queue is not None:
+            queue.outstanding_bytes += size
         self._drained.clear()
 
     def _finish(
@@ -347,16 +369,16 @@ class Notifier:
         failure: str | None,
     ) -> None:
         """Counts, logs and reports the end of an accepted notification."""
+        size = notification.size_bytes + NOTIFICATION_OVERHEAD_BYTES
         self._outstanding -= 1
-        self._outstanding_bytes -= notification.size_bytes + NOTIFICATION_OVERHEAD_BYTES
-        if response is not None:
-            self._sent += 1
-            if queue is not None:
-                queue.sent += 1
-        else:
-            self._failed += 1
-            if queue is not None:
-                queue.failed += 1
+        self._outstanding_bytes -= size
+        got_response = response is not None
+        self._sent += got_response
+        self._failed += not got_response
+        if queue is not None:
+            queue.outstanding_bytes -= size
+            queue.sent += got_response
+            queue.failed += not got_response
         if logger.isEnabledFor(logging.INFO) or (
             response is not None and not 200 <= response.status < 300
         ):
@@ -364,7 +386,9 @@ class Notifier:
         try:
             notification.on_result(
                 notification,
-                Outcome(self._clock(), None if response is None else response.status, failure),
+                Outcome(self._clock(), None, failure)
+                if response is None
+                else Outcome(self._clock(), response.status, failure, len(response.body)),
             )
         except Exception:
             logger.exception(
@@ -411,77 +435,132 @@ class Notifier:
         finally:
             request_context.reset(this)
 
-    def _drop_for_length(self, queue: _Queue) -> None:
+    def _drop(self, queue: _Queue | None, *, for_memory: bool) -> None:
         self._dropped += 1
-        queue.dropped += 1
-        if queue not in self._full:
-            self._full[queue] = queue.dropped - 1
-            logger.error(
-                "notification queue is full (endpoint: %s, waiting: %d)",
-                queue.endpoint,
-                queue.queued,
-            )
-            self._watch_full()
-
-    def _drop_for_bytes(self) -> None:
-        self._dropped += 1
-        self._dropped_for_bytes += 1
-        if self._dropped_for_bytes == 1:
+        if queue is not None:
+            queue.dropped += 1
+        cause = None if for_memory else queue
+        drops = self._dropping.get(cause)
+        if drops is not None:
+            drops.count += 1
+            return
+        self._dropping[cause] = _Drops()
+        if cause is None:
             logger.error(
                 "notification queues are full (bytes: %d, notifications: %d)",
                 self._outstanding_bytes,
                 self._outstanding,
             )
-            self._watch_full()
+        else:
+            logger.error(
+                "notification queue is full (endpoint: %s, waiting: %d)",
+                cause.endpoint,
+                cause.queued,
+            )
+        self._watch_drops()
 
-    def _watch_full(self) -> None:
-        if self._full_timer is None:
-            self._full_timer = self._running_loop().call_later(
-                FULL_LOG_INTERVAL_S, self._look_at_full, context=self._context
+    def _watch_drops(self) -> None:
+        if self._drop_timer is None:
+            self._drop_timer = self._running_loop().call_later(
+                DROP_LOG_INTERVAL_S, self._look_at_drops, context=self._context
             )
 
-    def _look_at_full(self) -> None:
-        """Says which queues have recovered: half empty, so that the log stays calm."""
-        self._full_timer = None
-        for queue in [q for q in self._full if q.queued <= self._queue_length // 2]:
-            self._say_recovered(queue)
-        if self._dropped_for_bytes and self._outstanding_bytes <= OUTSTANDING_BYTES_MAX // 2:
+    def _look_at_drops(self) -> None:
+        self._drop_timer = None
+        for queue, drops in tuple(self._dropping.items()):
+            half_empty = queue is None or queue.queued <= self._queue_length // 2
+            if half_empty and drops.count == drops.seen:
+                self._say_recovered(queue)
+            drops.seen = drops.count
+        if self._dropping:
+            self._watch_drops()
+
+    def _say_recovered(self, queue: _Queue | None) -> None:
+        drops = self._dropping.pop(queue, None)
+        if drops is None:
+            return
+        if queue is None:
+            logger.warning("notification queues have room again (dropped: %d)", drops.count)
+        else:
             logger.warning(
-                "notification queues have room again (dropped: %d)", self._dropped_for_bytes
+                "notification queue has room again (endpoint: %s, dropped: %d)",
+                queue.endpoint,
+                drops.count,
             )
-            self._dropped_for_bytes = 0
-        if self._full or self._dropped_for_bytes:
-            self._watch_full()
-
-    def _say_recovered(self, queue: _Queue) -> None:
-        logger.warning(
-            "notification queue has room again (endpoint: %s, dropped: %d)",
-            queue.endpoint,
-            queue.dropped - self._full.pop(queue),
-        )
 
     def _free_lane(self, queue: _Queue) -> _Lane | None:
-        """An idle lane of the endpoint, now awake, or a new one if it may have more."""
+        """An idle lane of the endpoint, now awake, or a new one; None when there is none to be
+        had, or not in this turn of the loop."""
         if queue.idle:
+            if not self._rousings_left:
+                return None
+            self._rousings_left -= 1
+            self._expect_turn()
             lane = queue.idle.pop()
             del self._idle[lane]
             lane.rouse(to_work=True)
             return lane
-        if queue.lanes < self._lanes_per_endpoint and len(self._lanes) < self._connections_max:
-            return self._start_lane(queue)
-        return None
+        return self._start_lane(queue) if self._may_start_lane(queue) else None
+
+    def _may_have_more_lanes(self, queue: _Queue) -> bool:
+        return queue.lanes < self._lanes_per_endpoint and len(self._lanes) < self._connections_max
+
+    def _may_start_lane(self, queue: _Queue) -> bool:
+        return self._starts_left > 0 and self._may_have_more_lanes(queue)
 
     def _help(self, queue: _Queue) -> None:
         """Sees to it that what waits is taken: by a further lane if there may be one, else by
         those at work. An endpoint without any gets one in its turn: an idle lane elsewhere goes,
         or a busy one does after its present exchange (`_run`)."""
-        if self._free_lane(queue) is None and not queue.lanes:
+        if self._free_lane(queue) is None and not self._postpone(queue) and not queue.lanes:
             self._starving[queue] = None
-            if self._idle and len(self._starving) > self._ending:
+            if self._idle and self._lacks_connections():
                 self._dismiss(next(iter(self._idle)))
+
+    def _postpone(self, queue: _Queue) -> bool:
+        """Leaves an endpoint that may have another lane to a later turn of the loop."""
+        if queue.idle:
+            self._to_rouse[queue] = None
+        elif self._may_have_more_lanes(queue):
+            self._to_start[queue] = None
+        else:
+            return False
+        return True
+
+    def _lacks_connections(self) -> bool:
+        """Whether more endpoints starve than connections are free or about to be."""
+        free = self._connections_max - len(self._lanes)
+        return len(self._starving) > free + self._ending
+
+    def _expect_turn(self) -> None:
+        if self._turn_timer is None:
+            self._turn_timer = self._running_loop().call_soon(
+                self._next_turn, context=self._context
+            )
+
+    def _next_turn(self) -> None:
+        """In a turn of the loop after one in which lanes were set to work."""
+        self._turn_timer = None
+        self._rousings_left = LANES_ROUSED_AT_ONCE
+        self._starts_left = LANES_STARTED_AT_ONCE
+        self._feed_starving()
+        while self._to_rouse and self._rousings_left:
+            self._help_next(self._to_rouse)
+        while self._to_start and self._starts_left:
+            self._help_next(self._to_start)
+
+    def _help_next(self, postponed: dict[_Queue, None]) -> None:
+        queue = next(iter(postponed))
+        del postponed[queue]
+        if queue.waiting:
+            self._help(queue)
+            if len(queue.waiting) > 1:
+                self._postpone(queue)
 
     def _start_lane(self, queue: _Queue) -> _Lane:
         lane = _Lane(queue, self._sender.connect(queue.endpoint))
+        self._starts_left -= 1
+        self._expect_turn()
         queue.lanes += 1
         self._lanes.add(lane)
         self._starving.pop(queue, None)
@@ -500,7 +579,7 @@ class Notifier:
                     await asyncio.sleep(0)
                     continue
                 # One exchange at least, or endpoints would only pass their turn on.
-                if len(self._starving) > self._ending:
+                if self._lacks_connections():
                     break
                 if lane.notification is None and not queue.waiting and not await self._rest(lane):
                     break
@@ -596,19 +675,31 @@ class Notifier:
             self._ending -= 1
 
     def _feed_starving(self) -> None:
-        while self._starving and len(self._lanes) < self._connections_max and not self._closing:
-            self._start_lane(next(iter(self._starving)))
+        while self._starving and not self._closing:
+            queue = next(iter(self._starving))
+            if not self._may_start_lane(queue):
+                break
+            self._start_lane(queue)
 
     def _forget(self, queue: _Queue) -> None:
         if not queue.lanes and not queue.queued and self._queues.get(queue.endpoint) is queue:
             del self._queues[queue.endpoint]
-            if queue in self._full:
-                self._say_recovered(queue)
+            self._say_recovered(queue)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             raise RuntimeError("Notifier.start() has not been awaited")
         return self._loop
+
+
+class _Drops:
+    """Notifications dropped since the log said so, and how many there were at the last look."""
+
+    __slots__ = ("count", "seen")
+
+    def __init__(self) -> None:
+        self.count = 1
+        self.seen = 0
 
 
 class _Lane:
@@ -642,6 +733,7 @@ class _Queue:
         "idle",
         "in_flight",
         "lanes",
+        "outstanding_bytes",
         "queued",
         "sent",
         "waiting",
@@ -656,6 +748,7 @@ class _Queue:
         self.busy: dict[object, deque[Notification] | None] = {}
         self.idle: list[_Lane] = []
         self.queued = 0
+        self.outstanding_bytes = 0
         self.lanes = 0
         self.in_flight = 0
         self.sent = 0

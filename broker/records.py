@@ -9,7 +9,8 @@ them may hold; the document is JSON. docs/journal.md lists the fields for operat
                                                           created, modified]}}
     s <tenant> <subscription id>            {"servicePath": ..., "subscription": {...},
                                              "counters": {...}}
-    r <tenant> <registration id>            {"servicePath": ..., "registration": {...}}
+    r <tenant> <registration id>            {"servicePath": ..., "registration": {...},
+                                             "forwarding": {...}}
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 import orjson
 
 from ngsi.model import NO_METADATA, Attribute, Entity
-from ngsi.registration import Registration
+from ngsi.registration import ForwardingInformation, Registration
 from ngsi.subscription import Counters, Subscription
 from ngsi.syntax import check_name
 from ngsi.v2.registrations import decode_registration, render_registration
@@ -154,11 +155,29 @@ def encode_registration(registration: Registration) -> bytes:
         {
             "servicePath": registration.service_path,
             "registration": render_registration(registration, stored=True),
+            "forwarding": _pack_forwarding(registration.forwarding),
         }
     )
+
+
+def encode_forwarding(registration: Registration) -> bytes:
+    """A merge patch with the counters of forwarding."""
+    return orjson.dumps({"forwarding": _pack_forwarding(registration.forwarding)})
+
+
+def _pack_forwarding(forwarding: ForwardingInformation) -> dict[str, Any]:
+    return {name: getattr(forwarding, name) for name in ForwardingInformation.__slots__}
 
 
 def decode_stored_registration(identity: list[str], document: bytes) -> Registration:
     """The registration of a key's [id] and its document."""
     state = orjson.loads(document)
-    return decode_registration(state["registration"], identity[0], state["servicePath"])
+    registration = decode_registration(
+        state["registration"], identity[0], state["servicePath"], any_pattern=True
+    )
+    # Null members are absent from a document whose last record was a merge patch.
+    counters = state.get("forwarding", {})
+    for name in ForwardingInformation.__slots__:
+        if name in counters:
+            setattr(registration.forwarding, name, counters[name])
+    return registration

@@ -14,10 +14,11 @@ way of another endpoint (or of the loop's executor, which others use).
 
 The door is `Sender` and `Connection`; a native sender fits behind the same door.
 
-Three things lean on aiohttp's inside, and the tests of this module notice when they move:
-`TCPConnector._factory` (to see whether a connection is new and whether it has answered) and
-`ClientRequest.update_auto_headers` with `_skip_auto_headers` (to send the caller's headers and
-no others), and that an error of our own from a middleware is not retried.
+Four things lean on aiohttp's inside, and the tests of this module notice when they move:
+`TCPConnector._factory` (to see whether a connection is new and whether it has answered),
+`ResponseHandler._payload` (to end the wait for a malformed body), `_skip_auto_headers` of
+`ClientRequest` with `update_auto_headers` (to send the caller's headers and no others), and
+that an error of our own from a middleware is not retried.
 """
 
 from __future__ import annotations
@@ -428,7 +429,11 @@ class _Handler(ResponseHandler):
         if not wire.heard:
             wire.heard = True
             wire.spoke_http = data.startswith(b"HTTP/")
+        payload = self._payload
         super().data_received(data)
+        # aiohttp does not tell the reader of a body that what followed could not be parsed.
+        if payload is not None and self.exception() is not None and not payload.is_eof():
+            payload.set_exception(aiohttp.ClientPayloadError("malformed body"))
 
 
 def _new_handler(loop: asyncio.AbstractEventLoop, wire: _Wire) -> ResponseHandler:

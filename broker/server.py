@@ -10,31 +10,46 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from broker.alarms import Alarms, LogSummary
+from broker.deliveries import (
+    CountedProviderClient,
+    QueueClock,
+    TimedSender,
+    WatchedDeliveries,
+)
+from broker.deprecations import Deprecations
 from broker.engine import Engine
+from broker.forwarding import Forwarding
 from broker.http.admin import AdminRoutes
-from broker.http.application import Front, make_application
+from broker.http.application import Front, allowed_methods, make_application
 from broker.http.cors import Cors
+from broker.http.log_admin import LogRoutes
 from broker.http.protocol import BrokerRunner
+from broker.http.statistics import StatisticsRoutes
+from broker.http.watch import RequestWatch
 from broker.journal import Durability, Journal
-from broker.logs import LogLimits
+from broker.listening import BACKLOG, make_tls_context, open_listeners
+from broker.logs import LogLimits, TransactionIds
+from broker.messages import MessageRules
 from broker.metrics import Metrics
 from broker.mqtt import MqttNotifier
 from broker.notifier import Notifier
 from broker.outlets import Outlets
+from broker.sender import HttpSender
+from broker.service_metrics import ServiceMetrics
 from broker.settings import Settings
+from broker.statistics import Statistics
 from ngsi.errors import InternalServerError
 
 _log = logging.getLogger("rigel.server")
 
 HOUSEKEEPING_INTERVAL_S: Final = 1.0  # counters to the journal, expired entities
-_BACKLOG: Final = 1024  # connections that wait to be accepted
 
 
 class Server:
@@ -50,6 +65,15 @@ class Server:
             Durability(settings.durability),
             segment_bytes=settings.segment_bytes,
         )
+        statistics = Statistics(
+            counters=settings.stat_counters,
+            sem_wait=settings.stat_sem_wait,
+            timing=settings.stat_timing,
+            notif_queue=settings.stat_notif_queue,
+            simulated=lambda: self.outlets.simulated,
+        )
+        queue_clock = QueueClock(statistics) if settings.stat_notif_queue else None
+        sender = HttpSender(insecure=settings.insecure_notification)
         self.outlets = Outlets(
             Notifier(
                 queue_length=settings.notification_queue_length,
@@ -58,33 +82,73 @@ class Server:
                 max_message_bytes=settings.outgoing_max_bytes,
                 insecure=settings.insecure_notification,
                 log_limits=limits,
+                sender=sender if queue_clock is None else TimedSender(sender, queue_clock),
             ),
             MqttNotifier(
                 queue_length=settings.notification_queue_length,
                 timeout_s=settings.mqtt_timeout_ms / 1000,
                 max_age_s=settings.mqtt_max_age_min * 60,
             ),
+            settings.simulated_notification,
+        )
+        self._alarms = Alarms(limits, relog=settings.relog_alarms)
+        services = ServiceMetrics(not settings.disable_metrics)
+        transactions = TransactionIds()
+        self._summary = LogSummary(settings.log_summary_s, self._alarms, lambda: transactions.made)
+        deliveries = WatchedDeliveries(
+            self.outlets, self._alarms, services, statistics, queue_clock
         )
         self.engine = Engine(
             self.journal,
-            self.outlets,
+            self.outlets if settings.simulated_notification else deliveries,
             time.time,
+            MessageRules(
+                settings.http_timeout_ms / 1000,
+                settings.outgoing_max_bytes,
+                not settings.disable_custom_notifications,
+            ),
+            Deprecations(limits, statistics),
+        )
+        self._provider_client = CountedProviderClient(
+            services,
             settings.http_timeout_ms / 1000,
             settings.outgoing_max_bytes,
+            settings.insecure_notification,
         )
-        admin = AdminRoutes(version, self._metrics, self._describe_unreadiness)
-        front = Front(
-            self._metrics,
+        self._forwarding = Forwarding(
+            self.engine,
+            self._provider_client,
+            time.time,
+            settings.forward_limit,
             limits,
+            self._alarms.forwarding,
+        )
+        admin = [
+            *AdminRoutes(version, self._metrics, services, self._describe_unreadiness).table(),
+            *StatisticsRoutes(statistics, self.engine, self._count_queued).table(),
+            *LogRoutes(limits).table(),
+        ]
+        front = Front(
+            RequestWatch(self._metrics, services, statistics, self._alarms, limits),
+            transactions,
             Cors(settings.cors_origin, settings.cors_max_age_s),
             lambda: self._loading,
             settings.request_max_bytes,
             settings.multiservice,
         )
-        application = make_application(self.engine, admin, front, settings.request_max_bytes)
+        application = make_application(
+            self.engine,
+            self._forwarding,
+            admin,
+            front,
+            settings.request_max_bytes,
+            settings.registration_patterns,
+        )
         self._runner = BrokerRunner(
             application,
             settings.max_connections,
+            front.refuse,
+            lambda path: allowed_methods(application, path),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=settings.shutdown_timeout_s,
@@ -102,14 +166,17 @@ class Server:
         loop = asyncio.get_running_loop()
         self.journal.start(loop)
         await self.outlets.start()
+        await self._provider_client.start()
         await self._runner.setup()
+        tls = make_tls_context(self._settings)
         for listener in open_listeners(self._settings):
-            await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
+            await web.SockSite(self._runner, listener, ssl_context=tls, backlog=BACKLOG).start()
         started = time.monotonic()
         # In a thread, so that /ready answers meanwhile; nobody else touches the engine yet.
         await asyncio.to_thread(self.engine.restore)
         _log.info("data loaded in %.3f s", time.monotonic() - started)
         self._loading = False
+        self._summary.start()
         return [address[:2] for address in self._runner.addresses]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -122,17 +189,21 @@ class Server:
 
     def _keep_house(self) -> None:
         try:
+            self.journal.admit()
+            self._alarms.database.end("")
             self.engine.remove_expired()
             self.engine.journal_counters()
         except InternalServerError as error:
-            _log.debug("housekeeping waits: %s", error.description)
+            self._alarms.database.begin("", error.description)
 
     async def stop(self) -> None:
         """Accept no more, answer what was accepted, deliver what is queued, close."""
         _log.info("draining")
+        self._summary.stop()
         self._draining = True
         # Lets the requests that were accepted finish before the connections close.
         await self._runner.cleanup()
+        await self._provider_client.close()
         left = await self.outlets.drain(self._settings.shutdown_timeout_s)
         if left:
             _log.warning("%d notifications were not delivered before the end", left)
@@ -150,7 +221,12 @@ class Server:
             "notifications_sent": notifier.sent + mqtt.sent,
             "notifications_failed": notifier.failed + mqtt.failed,
             "notifications_dropped": notifier.dropped + mqtt.dropped,
+            "forwards_sent": self._forwarding.sent,
+            "forwards_failed": self._forwarding.failed,
         }
+
+    def _count_queued(self) -> int:
+        return self.outlets.http.statistics().queued + self.outlets.mqtt.statistics().queued
 
     def _gauges(self) -> dict[str, float]:
         tenants = self.engine.tenants()
@@ -159,36 +235,8 @@ class Server:
             "entities": sum(len(tenant.entities) for tenant in tenants),
             "subscriptions": sum(len(tenant.subscriptions) for tenant in tenants),
             "registrations": sum(len(tenant.registrations) for tenant in tenants),
-            "notifications_queued": self.outlets.http.statistics().queued
-            + self.outlets.mqtt.statistics().queued,
+            "notifications_queued": self._count_queued(),
         }
-
-
-def open_listeners(settings: Settings) -> list[socket.socket]:
-    """The listening sockets: IPv4 and IPv6, or what the settings say.
-
-    Port 0 is chosen by the system, and the same for both. Without IPv6 on the machine, IPv4
-    alone is listened on, unless IPv6 was asked for.
-    """
-    port = settings.port
-    listeners: list[socket.socket] = []
-    for address in settings.listen_addresses:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        try:
-            listener = socket.create_server(
-                (address, port), family=family, backlog=_BACKLOG, dualstack_ipv6=False
-            )
-        except OSError:
-            if family is socket.AF_INET6 and listeners:
-                _log.warning("no IPv6 here: listening on IPv4 only")
-                break
-            for other in listeners:
-                other.close()
-            raise
-        listener.setblocking(False)
-        port = listener.getsockname()[1]
-        listeners.append(listener)
-    return listeners
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

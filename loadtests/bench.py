@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import statistics
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -32,8 +35,7 @@ from loadtests.report import Measurement, Report, Series, describe_machine
 from loadtests.servers import NginxServer, find_nginx, read_nginx_version
 
 HTTP_TIMEOUT_S: Final = 60.0  # for the few requests that prepare a broker
-# A round's notifications may all wait at once; none may be dropped.
-_QUEUE_LENGTH: Final = 1_000_000
+_QUEUE_LENGTH: Final = 1_000_000  # notifications: more than a round makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ QUICK: Final = Extent(
     starts=1,
     warm_up=100,
     chunk=1_000,
-    chunks_max=5,
+    chunks_max=20,
     batch_chunk=2,
     enough_cpu_s=0.05,
     parses=10,
@@ -124,6 +126,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 def measure_all(directory: Path, extent: Extent) -> Report:
     """All figures of one run, in rounds, so that a busy moment does not fall on one of them."""
+    load_before = os.getloadavg()[0]
     cpus = choose_cpus()
     batches = workloads.make_batches()
     nginx = find_nginx()
@@ -151,7 +154,7 @@ def measure_all(directory: Path, extent: Extent) -> Report:
                 series[subject.name].measurements.append(
                     measure(subject, round_number, extent, cpus.client)
                 )
-            parses.append(measure_parsing(batches, extent.parses))
+            parses.append(measure_parsing(batches, extent.parses, cpus.server))
     return Report(
         series=series,
         batch_entities=workloads.BATCH_ENTITIES,
@@ -160,6 +163,7 @@ def measure_all(directory: Path, extent: Extent) -> Report:
         idle_resident_bytes=idle_bytes,
         empty_starts_s=starts,
         pinned=cpus.server is not None,
+        load_before=load_before,
         machine=describe_machine(None if nginx is None else read_nginx_version(nginx)),
     )
 
@@ -176,8 +180,7 @@ def start_broker(
 def start_notifying(running: ExitStack, directory: Path, cpus: Cpus, extent: Extent) -> Subject:
     """Updates of which each makes one notification, to a receiver of its own."""
     receiver = running.enter_context(Receiver(cpus.client))
-    queue_length = ["--notification-queue-length", str(_QUEUE_LENGTH)]
-    broker = start_broker(running, directory, queue_length, cpus.server)
+    broker = start_broker(running, directory, queue_for_all(), cpus.server)
     post(f"{broker.url}/v2/op/update", workloads.make_batches()[0])
     post(f"{broker.url}/v2/subscriptions", workloads.make_subscription(receiver.url))
     return Subject(
@@ -218,6 +221,11 @@ def _send(client: LoadClient, subject: Subject, count: int) -> None:
         subject.settle(count)
 
 
+def queue_for_all() -> list[str]:
+    """Flags of a broker that drops no notification of a round, though all may wait at once."""
+    return ["--notification-queue-length", str(_QUEUE_LENGTH)]
+
+
 class Arrivals:
     """The notifications that must have come to a receiver."""
 
@@ -241,23 +249,31 @@ def measure_start(directory: Path) -> float:
         return time.monotonic() - started
 
 
-def measure_parsing(bodies: Sequence[bytes], times: int) -> float:
-    """CPU seconds of orjson.loads of one body: the median."""
+def measure_parsing(bodies: Sequence[bytes], times: int, cpu: int | None) -> float:
+    """CPU seconds of orjson.loads of one body, on the server's CPU: the median."""
+    allowed = os.sched_getaffinity(0)
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
     spent = []
     for number in range(times):
         body = bodies[number % len(bodies)]
         started = time.process_time()
         orjson.loads(body)
         spent.append(time.process_time() - started)
-    return sorted(spent)[times // 2]
+    os.sched_setaffinity(0, allowed)
+    return statistics.median(spent)
 
 
 def post(url: str, body: bytes) -> None:
-    """One request that prepares a broker."""
+    """One request that prepares a broker; raises LoadError if it is refused."""
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, body, headers)
-    with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S):
-        pass
+    try:
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S):
+            pass
+    except urllib.error.HTTPError as error:
+        with error:
+            raise LoadError(f"POST {url}: {error.code} {error.read()!r}") from None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+# A thousand entities in one request: beside a 204 that says nothing.
+_BESIDE_PARSING: Final = "batch"
 _LIBRARIES: Final = ("uvloop", "aiohttp", "orjson")
 
 
@@ -52,15 +54,21 @@ class Report:
     batch_parses_s: list[float]  # CPU of orjson.loads of the body of one batch, per round
     idle_resident_bytes: int
     empty_starts_s: list[float]
-    pinned: bool
+    pinned: bool  # server and clients to a CPU each
+    load_before: float  # what else the machine had to do: the load average of a minute
     machine: dict[str, Any]
 
     def ratio(self, name: str) -> float | None:
-        """CPU per request as a multiple of nginx's, None without it."""
+        """CPU per request as a multiple of nginx's; None without nginx, and for batches.
+
+        The median of the rounds' ratios: a machine that slows down slows both of a round.
+        """
         nginx = self.series.get("nginx")
-        if nginx is None or nginx.median.cpu_us == 0:
+        if nginx is None or name == _BESIDE_PARSING:
             return None
-        return self.series[name].median.cpu_us / nginx.median.cpu_us
+        pairs = zip(self.series[name].measurements, nginx.measurements, strict=True)
+        ratios = [mine.cpu_us / other.cpu_us for mine, other in pairs if other.cpu_us]
+        return statistics.median(ratios) if ratios else None
 
     @property
     def batch_parse_s(self) -> float:
@@ -69,8 +77,9 @@ class Report:
 
     @property
     def batch_ratio(self) -> float:
-        """CPU of a batch as a multiple of parsing its body."""
-        return self.series["batch"].median.cpu_us / 1e6 / self.batch_parse_s
+        """CPU of a batch as a multiple of parsing its body: the median of the rounds' ratios."""
+        pairs = zip(self.series[_BESIDE_PARSING].measurements, self.batch_parses_s, strict=True)
+        return statistics.median(batch.cpu_us / 1e6 / parse_s for batch, parse_s in pairs)
 
     @property
     def empty_start_s(self) -> float:
@@ -101,6 +110,7 @@ class Report:
                 "empty_starts_s": self.empty_starts_s,
             },
             "pinned": self.pinned,
+            "load_before": self.load_before,
             "machine": self.machine,
         }
 
@@ -121,6 +131,8 @@ class Report:
             f"| batch as a multiple of that | {self.batch_ratio:.2f} |",
             f"| memory of an idle broker (RSS) | {self.idle_resident_bytes / 1e6:.1f} MB |",
             f"| start of an empty broker | {self.empty_start_s:.2f} s |",
+            "",
+            f"Load average before the run: {self.load_before:.2f}",
             "",
             "Machine: " + ", ".join(f"{name} {value}" for name, value in self.machine.items()),
         ]

@@ -15,6 +15,8 @@ from ngsi.model import JsonValue
 
 _OPEN: Final = "${"
 _CLOSE: Final = "}"
+_WHOLE: Final = 2.0**53  # beyond it a float stands for many integers
+_DECIMALS: Final = 9  # of a calculated number, as Orion: 0.1 + 0.2 gives 0.3
 
 
 class MacroError(Exception):
@@ -42,7 +44,7 @@ class Macros:
         kind = type(template)
         if kind is str:
             if template.rfind(_OPEN) == 0 and template.endswith(_CLOSE):
-                return evaluate(template[len(_OPEN) : -len(_CLOSE)], self.context)
+                return self._evaluate(template[len(_OPEN) : -len(_CLOSE)])
             try:
                 return self.fill_text(template, "null")
             except MacroError:
@@ -52,6 +54,13 @@ class Macros:
         if kind is list:
             return [self.fill_value(item) for item in template]
         return template
+
+    def _evaluate(self, expression: str) -> JsonValue:
+        value = evaluate(expression, self.context)
+        if type(value) is not float:
+            return value
+        rounded = round(value, _DECIMALS)
+        return int(rounded) if rounded.is_integer() and abs(value) < _WHOLE else rounded
 
     def _fill(self, template: str, missing: str) -> str | None:
         if _OPEN not in template:
@@ -64,7 +73,7 @@ class Macros:
             if end < 0:
                 raise MacroError("a macro has no end")
             parts.append(template[position:start])
-            value = evaluate(template[start + len(_OPEN) : end], self.context)
+            value = self._evaluate(template[start + len(_OPEN) : end])
             if value is None:
                 nulls += 1
             parts.append(missing if value is None else to_text(value))

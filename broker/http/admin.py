@@ -1,4 +1,4 @@
-"""Version, readiness and metrics."""
+"""Version, readiness, metrics and semaphores."""
 
 from __future__ import annotations
 
@@ -11,22 +11,60 @@ from typing import Final
 from aiohttp import web
 
 from broker.http.call import Call
-from broker.http.replies import reply_json
+from broker.http.replies import Reply, reply_json, reply_no_content
+from broker.http.routing import Routes
 from broker.metrics import Metrics
-from ngsi.errors import ServiceUnavailable
+from broker.service_metrics import ServiceMetrics
+from ngsi.errors import BadRequest, ServiceUnavailable
 
 # The version of Orion whose API is spoken; clients choose their behaviour by it.
 ORION_VERSION: Final = "4.7.0"
+# Orion's semaphores. One thread serves all requests here, so whoever asks finds none taken.
+_SEMAPHORES: Final = (
+    "dbConnectionPool",
+    "dbConnection",
+    "request",
+    "subCache",
+    "transaction",
+    "timeStat",
+    "logMsg",
+    "alarmMgr",
+    "mqttMgr",
+    "kafkaMgr",
+    "metricsMgr",
+    "connectionContext",
+    "connectionEndpoints",
+)
 
 
 class AdminRoutes:
     """Handlers that operators and their tools call."""
 
-    def __init__(self, version: str, metrics: Metrics, readiness: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        version: str,
+        metrics: Metrics,
+        services: ServiceMetrics,
+        readiness: Callable[[], str],
+    ) -> None:
         self._version = version
         self._metrics = metrics
+        self._services = services
         self._readiness = readiness  # "" when ready, else what it waits for
         self._started = time.monotonic()
+
+    def table(self) -> Routes:
+        """The routes that are served here."""
+        return [
+            ("/version", {"GET": self.version}),
+            ("/ready", {"GET": self.ready}),
+            ("/metrics", {"GET": self.metrics}),
+            (
+                "/admin/metrics",
+                {"GET": self.service_metrics, "DELETE": self.reset_service_metrics},
+            ),
+            ("/admin/sem", {"GET": self.semaphores}),
+        ]
 
     async def version(self, call: Call) -> web.Response:
         """GET /version, in Orion's shape."""
@@ -43,7 +81,7 @@ class AdminRoutes:
         }
         # Line by line as Orion: scripts read it with grep.
         lines = ",\n".join(f'  "{name}" : {json.dumps(text)}' for name, text in fields.items())
-        return web.Response(
+        return Reply(
             body=f'{{\n"orion" : {{\n{lines}\n}}\n}}\n'.encode(),
             headers={"Content-Type": "application/json"},
         )
@@ -57,10 +95,32 @@ class AdminRoutes:
 
     async def metrics(self, call: Call) -> web.Response:
         """GET /metrics, for Prometheus."""
-        return web.Response(
+        return Reply(
             body=self._metrics.render(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
+
+    async def service_metrics(self, call: Call) -> web.Response:
+        """GET /admin/metrics: per service and subservice; reset=true begins anew after that."""
+        self._check_metrics_on()
+        document = self._services.render()
+        if call.parameters.get("reset") == "true":
+            self._services.reset()
+        return reply_json(document)
+
+    async def reset_service_metrics(self, call: Call) -> web.Response:
+        """DELETE /admin/metrics."""
+        self._check_metrics_on()
+        self._services.reset()
+        return reply_no_content()
+
+    def _check_metrics_on(self) -> None:
+        if not self._services.is_on:
+            raise BadRequest("metrics desactivated")  # as Orion spells it
+
+    async def semaphores(self, call: Call) -> web.Response:
+        """GET /admin/sem."""
+        return reply_json({name: {"status": "free"} for name in _SEMAPHORES})
 
 
 def _render_uptime(seconds: int) -> str:

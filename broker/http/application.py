@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 from aiohttp import web
 
 from broker.engine import Engine
-from broker.http.admin import AdminRoutes
+from broker.forwarding import Forwarding
 from broker.http.batch import BatchRoutes
 from broker.http.call import Call
 from broker.http.correlator import CorrelatorIds
@@ -22,10 +22,11 @@ from broker.http.cors import Cors
 from broker.http.entities import EntityRoutes
 from broker.http.registrations import RegistrationRoutes
 from broker.http.replies import reply_error, reply_json
+from broker.http.routing import Handler, Routes
 from broker.http.subscriptions import SubscriptionRoutes
 from broker.http.types import TypeRoutes
-from broker.logs import LogLimits, RequestContext, TransactionIds, request_context
-from broker.metrics import Metrics
+from broker.http.watch import FOR_OPERATORS, UNMATCHED, RequestWatch
+from broker.logs import RequestContext, TransactionIds, request_context
 from broker.object_ids import check_subscription_id
 from ngsi.errors import (
     BadRequest,
@@ -37,14 +38,11 @@ from ngsi.errors import (
 
 _log = logging.getLogger("rigel.http")
 
-Handler: TypeAlias = Callable[[Call], Awaitable[web.Response]]
-# Path, methods in the order of Orion's header Allow, and their handlers.
-Routes: TypeAlias = list[tuple[str, dict[str, Handler]]]
-
-# Served to any client: probes and scrapers send headers of their own.
-_FOR_OPERATORS: Final = frozenset({"/ready", "/metrics"})
 _WHILE_LOADING: Final = frozenset({"/version"})
-_UNMATCHED: Final = "unmatched"
+# What pages of other origins may use (CORS).
+_SHARED: Final = ("/v2", "/version")
+# Orion names PUT alone in the header Allow of /admin/log, though it answers GET too.
+_ALLOWED: Final = {"/admin/log": "PUT"}
 
 
 class Front:
@@ -52,20 +50,19 @@ class Front:
 
     def __init__(
         self,
-        metrics: Metrics,
-        limits: LogLimits,
+        watch: RequestWatch,
+        transactions: TransactionIds,
         cors: Cors,
         is_loading: Callable[[], bool],
         max_body_bytes: int,
         multiservice: bool,
     ) -> None:
         self.cors = cors
-        self._metrics = metrics
-        self._limits = limits
+        self._watch = watch
+        self._transactions = transactions
         self._is_loading = is_loading
         self._max_body_bytes = max_body_bytes
         self._multiservice = multiservice
-        self._transactions = TransactionIds()
         self._correlators = CorrelatorIds()
 
     def wrap(self, path: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -80,26 +77,34 @@ class Front:
                 response = await self._answer(call, path, handler)
                 response.headers["Fiware-Correlator"] = call.correlator
                 self.cors.add_headers(request, response)
-                self._metrics.count(
-                    request.method, path, response.status, time.perf_counter() - started
-                )
-                if _log.isEnabledFor(logging.INFO):
-                    self._log_request(request, response)
+                self._finish(request, path, response, time.perf_counter() - started)
                 return response
             finally:
                 request_context.reset(token)
 
         return serve
 
+    def refuse(self, error: NgsiError) -> web.Response:
+        """The response to what was no request at all, but counts as a transaction."""
+        self._transactions.make()
+        response = reply_error(error)
+        response.headers["Fiware-Correlator"] = self._correlators.make()
+        return response
+
     async def _answer(self, call: Call, path: str, handler: Handler) -> web.Response:
         try:
-            if path in _FOR_OPERATORS:
+            if path in FOR_OPERATORS:
                 return await handler(call)
             if self._is_loading() and path not in _WHILE_LOADING:
                 raise ServiceUnavailable("the broker is loading its data")
             call.check(self._max_body_bytes, self._multiservice)
-            return await handler(call)
+            self._watch.count(path, call.request.method, call.content_type)
+            response = await handler(call)
+            self._watch.accept(call.request.remote or "")
+            return response
         except NgsiError as error:
+            request = call.request
+            self._watch.refuse(error, request.remote or "", path, request.method, request.path)
             return reply_error(error, as_text=not call.accepted.json)
         except web.HTTPException:
             raise
@@ -118,36 +123,44 @@ class Front:
             service_path=headers.get("Fiware-ServicePath", ""),
         )
 
-    def _log_request(self, request: web.Request, response: web.Response) -> None:
-        body = request._read_bytes or b""  # what a handler read; None if none did
-        if body:
-            _log.info(
-                "Request received: %s %s, request payload (%d bytes): %s, response code: %d",
-                request.method,
-                request.path_qs,
-                len(body),
-                self._limits.excerpt(body),
-                response.status,
-            )
-        else:
-            _log.info(
-                "Request received: %s %s, response code: %d",
-                request.method,
-                request.path_qs,
-                response.status,
-            )
+    def _finish(
+        self, request: web.Request, path: str, response: web.Response, seconds: float
+    ) -> None:
+        reply = response.body
+        self._watch.finish(
+            path,
+            request.method,
+            request.path_qs,
+            request.headers,
+            request._read_bytes or b"",  # what a handler read; None if none did
+            response.status,
+            reply if isinstance(reply, bytes) else b"",
+            seconds,
+        )
+
+
+def allowed_methods(application: web.Application, path: str) -> str:
+    """The methods of a path's resource as in the header Allow, "" where there is none."""
+    for resource in application.router.resources():
+        if isinstance(resource, web.Resource) and resource._match(path) is not None:
+            return ", ".join(route.method for route in resource if route.method != "*")
+    return ""
 
 
 def make_application(
-    engine: Engine, admin: AdminRoutes, front: Front, max_body_bytes: int
+    engine: Engine,
+    forwarding: Forwarding,
+    admin: Routes,
+    front: Front,
+    max_body_bytes: int,
+    registration_patterns: bool,
 ) -> web.Application:
-    """The application with all routes."""
+    """The application with all routes; `admin` are those for operators."""
     application = web.Application(client_max_size=max_body_bytes)
-    application.on_response_prepare.append(_drop_surplus_headers)
-    for path, handlers in _routes(engine, admin):
-        methods = ", ".join(handlers)
+    for path, handlers in _routes(engine, forwarding, admin, registration_patterns):
+        methods = _ALLOWED.get(path, ", ".join(handlers))
         fallback = _refuse_method(methods)
-        if front.cors.is_on:
+        if front.cors.is_on and path.startswith(_SHARED):
             methods += ", OPTIONS"
             handlers["OPTIONS"] = _answer_preflight(front.cors, methods)
             fallback = _refuse_method(methods)
@@ -158,20 +171,20 @@ def make_application(
             for method, handler in handlers.items():
                 resource.add_route(method, front.wrap(path, handler))
             resource.add_route("*", front.wrap(path, fallback))
-    application.router.add_route("*", "/{path:.*}", front.wrap(_UNMATCHED, _refuse_path))
+    application.router.add_route("*", "/{path:.*}", front.wrap(UNMATCHED, _refuse_path))
     return application
 
 
-def _routes(engine: Engine, admin: AdminRoutes) -> Routes:
-    entities = EntityRoutes(engine)
-    batch = BatchRoutes(engine)
+def _routes(
+    engine: Engine, forwarding: Forwarding, admin: Routes, registration_patterns: bool
+) -> Routes:
+    entities = EntityRoutes(engine, forwarding)
+    batch = BatchRoutes(engine, forwarding)
     types = TypeRoutes(engine)
     subscriptions = SubscriptionRoutes(engine)
-    registrations = RegistrationRoutes(engine)
+    registrations = RegistrationRoutes(engine, registration_patterns)
     return [
-        ("/version", {"GET": admin.version}),
-        ("/ready", {"GET": admin.ready}),
-        ("/metrics", {"GET": admin.metrics}),
+        *admin,
         ("/v2", {"GET": _list_entry_points}),
         ("/v2/entities", {"POST": entities.create, "GET": entities.list}),
         ("/v2/entities/{id}", {"GET": entities.get, "DELETE": entities.delete}),
@@ -213,7 +226,11 @@ def _routes(engine: Engine, admin: AdminRoutes) -> Routes:
         ("/v2/registrations", {"POST": registrations.create, "GET": registrations.list}),
         (
             "/v2/registrations/{id}",
-            {"GET": registrations.get, "DELETE": registrations.delete},
+            {
+                "GET": registrations.get,
+                "DELETE": registrations.delete,
+                "PATCH": registrations.patch,
+            },
         ),
     ]
 
@@ -251,10 +268,3 @@ async def _refuse_path(call: Call) -> web.Response:
         case ["v2", "subscriptions", ""]:
             check_subscription_id("")
     raise BadRequest("Service not found. Check your URL as probably it is wrong.")
-
-
-async def _drop_surplus_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """aiohttp's own: the server's name, and a media type where there is no body."""
-    response.headers.popall("Server", None)
-    if isinstance(response, web.Response) and not response.body:
-        response.headers.popall("Content-Type", None)

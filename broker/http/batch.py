@@ -6,9 +6,12 @@ from aiohttp import web
 
 from broker.engine import Engine
 from broker.entity_query import EntityQuery, find_entities, parse_order
+from broker.forwarded_query import query_everywhere
+from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
+from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.entities import read_representation, read_update_options
-from broker.http.replies import reply_json, reply_no_content
+from broker.http.replies import Reply, reply_json, reply_no_content
 from broker.update import UpdateOptions
 from ngsi.model import EntityUpdate, UpdateAction
 from ngsi.v2 import batch as codec
@@ -16,10 +19,11 @@ from ngsi.v2.render import View, render_entity
 
 
 class BatchRoutes:
-    """Handlers of /v2/op over one engine."""
+    """Handlers of /v2/op over one engine and the context providers behind it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, forwarding: Forwarding) -> None:
         self._engine = engine
+        self._forwarding = forwarding
 
     async def update(self, call: Call) -> web.Response:
         """POST /v2/op/update."""
@@ -32,7 +36,7 @@ class BatchRoutes:
         attrs_format = call.request.headers.get("Ngsiv2-AttrsFormat", "")
         updates = codec.decode_notification(await call.body(), attrs_format)
         await self._apply(call, updates, UpdateAction.APPEND, UpdateOptions())
-        return web.Response(status=200)
+        return Reply(status=200)
 
     async def query(self, call: Call) -> web.Response:
         """POST /v2/op/query."""
@@ -49,8 +53,12 @@ class BatchRoutes:
             offset=call.offset,
             count="count" in call.options,
         )
-        page = await find_entities(self._engine.tenant(call.origin.tenant).entities, query)
         view = View(read_representation(call), asked.attributes or asked.having, asked.metadata)
+        tenant = call.origin.tenant
+        if self._engine.has_providers(tenant) and "skipForwarding" not in call.options:
+            page = await query_everywhere(self._forwarding, call, query, view.attributes)
+        else:
+            page = await find_entities(self._engine.tenant(tenant).entities, query)
         return reply_json([render_entity(entity, view) for entity in page.entities], page.total)
 
     async def _apply(
@@ -60,6 +68,12 @@ class BatchRoutes:
         action: UpdateAction,
         options: UpdateOptions,
     ) -> None:
+        if (
+            self._engine.has_providers(call.origin.tenant)
+            and action in FORWARDED_ACTIONS
+            and await update_everywhere(self._forwarding, call, updates, action, options)
+        ):
+            return
         error = self._engine.update(call.origin, updates, action, options)
         # What was done of it is kept before the rest is reported.
         await self._engine.committed()

@@ -51,6 +51,8 @@ _REPRESENTATIONS: Final = frozenset({"keyValues", "values", "unique"})
 _FREE_PARAMETERS: Final = frozenset({"q", "mq", "idPattern", "typePattern"})
 _ALLOWED_IN_PARAMETER: Final = {"geometry": "=;", "georel": "=;", "coords": ";"}
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+# Operations that have no body, whatever their method.
+_ALL_IN_URL: Final = ("/log/", "/admin/log")
 
 
 class Call:
@@ -95,7 +97,7 @@ class Call:
             )
         self._check_accept()
         if request.method in _WITH_BODY:
-            if not has_body:
+            if not has_body and not request.path.startswith(_ALL_IN_URL):
                 raise ContentLengthRequired("Zero/No Content-Length in PUT/POST/PATCH request")
         elif "Content-Type" in headers and not has_body:
             raise BadRequest(
@@ -171,6 +173,14 @@ class Call:
         if not is_identifier(text):
             raise BadRequest("invalid character in URI")
         return text
+
+    def describe(self) -> str:
+        """Method and URL, for the log."""
+        return f"{self.request.method} {self.request.path_qs}"
+
+    def is_awaited(self) -> bool:
+        """Whether the client is still connected."""
+        return self.request.transport is not None
 
     @property
     def limit(self) -> int:

@@ -7,6 +7,9 @@ from aiohttp import web
 
 from broker.engine import ENTITY_NOT_FOUND, Engine
 from broker.entity_query import EntityQuery, find_entities, parse_order
+from broker.forwarded_query import find_everywhere, query_everywhere
+from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
+from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.replies import reply_created, reply_json, reply_no_content, reply_text
 from broker.update import UpdateOptions
@@ -36,16 +39,20 @@ from ngsi.v2.render import (
 
 
 class EntityRoutes:
-    """Handlers of /v2/entities over one engine."""
+    """Handlers of /v2/entities over one engine and the context providers behind it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, forwarding: Forwarding) -> None:
         self._engine = engine
+        self._forwarding = forwarding
 
     async def list(self, call: Call) -> web.Response:
         """GET /v2/entities."""
         query = read_query(call)
-        page = await find_entities(self._engine.tenant(call.origin.tenant).entities, query)
         view = read_view(call)
+        if self._asks_providers(call):
+            page = await query_everywhere(self._forwarding, call, query, view.attributes)
+        else:
+            page = await find_entities(self._engine.tenant(call.origin.tenant).entities, query)
         return reply_json([render_entity(entity, view) for entity in page.entities], page.total)
 
     async def create(self, call: Call) -> web.Response:
@@ -61,11 +68,21 @@ class EntityRoutes:
 
     async def get(self, call: Call) -> web.Response:
         """GET /v2/entities/{id}."""
-        return reply_json(render_entity(self._find(call), read_view(call)))
+        view = read_view(call)
+        if self._asks_providers(call):
+            entity = await self._find_everywhere(call, view.attributes)
+        else:
+            entity = self._find(call)
+        return reply_json(render_entity(entity, view))
 
     async def get_attributes(self, call: Call) -> web.Response:
         """GET /v2/entities/{id}/attrs."""
-        document = render_entity(self._find(call), read_view(call))
+        view = read_view(call)
+        if self._asks_providers(call):
+            entity = await self._find_everywhere(call, view.attributes)
+        else:
+            entity = self._find(call)
+        document = render_entity(entity, view)
         if type(document) is dict:
             del document["id"], document["type"]
         return reply_json(document)
@@ -94,7 +111,7 @@ class EntityRoutes:
 
     async def get_attribute(self, call: Call) -> web.Response:
         """GET /v2/entities/{id}/attrs/{name}."""
-        name, attribute = self._find_attribute(call)
+        name, attribute = await self._find_attribute(call)
         if "keyValues" in call.options:
             return reply_json({name: shown_value(attribute)})
         return reply_json(render_attribute(name, attribute, call.names("metadata")))
@@ -116,7 +133,7 @@ class EntityRoutes:
 
     async def get_value(self, call: Call) -> web.Response:
         """GET /v2/entities/{id}/attrs/{name}/value."""
-        _, attribute = self._find_attribute(call)
+        _, attribute = await self._find_attribute(call)
         value = shown_value(attribute)
         if type(value) is dict or type(value) is list:
             if call.accepted.prefers_text:
@@ -141,16 +158,42 @@ class EntityRoutes:
     async def _update(self, call: Call, action: UpdateAction) -> web.Response:
         attributes = codec.decode_attributes(await call.body(), "keyValues" in call.options)
         update = EntityUpdate(call.identifier("id"), call.type, attributes)
-        self._engine.update_entity(call.origin, update, action, read_update_options(call))
+        options = read_update_options(call)
+        if self._engine.has_providers(call.origin.tenant) and await self._update_everywhere(
+            call, update, action, options
+        ):
+            return reply_no_content()
+        self._engine.update_entity(call.origin, update, action, options)
         await self._engine.committed()
         return reply_no_content()
 
     async def _update_attribute(
         self, call: Call, update: EntityUpdate, action: UpdateAction
     ) -> web.Response:
-        self._engine.update_attribute(call.origin, update, action, read_update_options(call))
+        options = read_update_options(call)
+        if self._engine.has_providers(call.origin.tenant) and await self._update_everywhere(
+            call, update, action, options
+        ):
+            return reply_no_content()
+        self._engine.update_attribute(call.origin, update, action, options)
         await self._engine.committed()
         return reply_no_content()
+
+    async def _update_everywhere(
+        self, call: Call, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
+    ) -> bool:
+        return action in FORWARDED_ACTIONS and await update_everywhere(
+            self._forwarding, call, [update], action, options
+        )
+
+    def _asks_providers(self, call: Call) -> bool:
+        return (
+            self._engine.has_providers(call.origin.tenant) and "skipForwarding" not in call.options
+        )
+
+    async def _find_everywhere(self, call: Call, names: tuple[str, ...]) -> Entity:
+        selector = EntitySelector(id=call.identifier("id"), type=call.type)
+        return await find_everywhere(self._forwarding, call, selector, names)
 
     def _find(self, call: Call) -> Entity:
         table = self._engine.tenant(call.origin.tenant).entities
@@ -161,9 +204,13 @@ class EntityRoutes:
             raise TooManyResults
         return found[0]
 
-    def _find_attribute(self, call: Call) -> tuple[str, Attribute]:
+    async def _find_attribute(self, call: Call) -> tuple[str, Attribute]:
         name = call.identifier("name")
-        attribute = self._find(call).attributes.get(name)
+        if self._asks_providers(call):
+            entity = await self._find_everywhere(call, (name,))
+        else:
+            entity = self._find(call)
+        attribute = entity.attributes.get(name)
         if attribute is None:
             raise NotFound("The entity does not have such an attribute")
         return name, attribute

@@ -10,16 +10,23 @@ from broker.engine import REGISTRATION_NOT_FOUND, Engine
 from broker.http.call import Call
 from broker.http.replies import reply_created, reply_json, reply_no_content
 from ngsi.errors import NotFound
+from ngsi.registration import Registration
 from ngsi.service_path import EVERYWHERE
 from ngsi.v2.document import load_document
-from ngsi.v2.registrations import decode_registration, render_registration
+from ngsi.v2.registrations import (
+    decode_registration,
+    render_registration,
+    update_registration,
+)
 
 
 class RegistrationRoutes:
     """Handlers of /v2/registrations over one engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, any_pattern: bool) -> None:
+        """`any_pattern` allows for what Orion refuses: other patterns than the idPattern ".*"."""
         self._engine = engine
+        self._any_pattern = any_pattern
 
     async def list(self, call: Call) -> web.Response:
         """GET /v2/registrations: those whose service path is exactly the header's."""
@@ -30,7 +37,9 @@ class RegistrationRoutes:
             for registration in tenant.registrations.values()
             if not paths or paths[0] in (EVERYWHERE, registration.service_path)
         ]
-        page = islice(found, call.offset, call.offset + call.limit)
+        page = list(islice(found, call.offset, call.offset + call.limit))
+        for registration in page:
+            self._engine.deprecations.note_registration(registration)
         return reply_json(
             [render_registration(registration) for registration in page],
             len(found) if "count" in call.options else None,
@@ -39,22 +48,39 @@ class RegistrationRoutes:
     async def create(self, call: Call) -> web.Response:
         """POST /v2/registrations."""
         registration = decode_registration(
-            load_document(await call.body()), self._engine.new_id(), call.origin.scope.home
+            load_document(await call.body()),
+            self._engine.new_id(),
+            call.origin.scope.home,
+            self._any_pattern,
         )
         self._engine.put_registration(call.origin.tenant, registration)
+        self._engine.deprecations.note_new_registration(registration)
         await self._engine.committed()
         return reply_created(f"/v2/registrations/{registration.id}")
 
     async def get(self, call: Call) -> web.Response:
         """GET /v2/registrations/{id}."""
-        registration = self._engine.registration(call.origin.tenant, call.request.match_info["id"])
-        paths = call.origin.scope.paths
-        if paths and paths[0] != registration.service_path:
-            raise NotFound(REGISTRATION_NOT_FOUND)
+        registration = self._find(call)
+        self._engine.deprecations.note_registration(registration)
         return reply_json(render_registration(registration))
+
+    async def patch(self, call: Call) -> web.Response:
+        """PATCH /v2/registrations/{id}, which the standard has and Orion has not."""
+        document = load_document(await call.body())
+        changed = update_registration(document, self._find(call), self._any_pattern)
+        self._engine.put_registration(call.origin.tenant, changed)
+        await self._engine.committed()
+        return reply_no_content()
 
     async def delete(self, call: Call) -> web.Response:
         """DELETE /v2/registrations/{id}."""
         self._engine.remove_registration(call.origin.tenant, call.request.match_info["id"])
         await self._engine.committed()
         return reply_no_content()
+
+    def _find(self, call: Call) -> Registration:
+        registration = self._engine.registration(call.origin.tenant, call.request.match_info["id"])
+        paths = call.origin.scope.paths
+        if paths and paths[0] != registration.service_path:
+            raise NotFound(REGISTRATION_NOT_FOUND)
+        return registration

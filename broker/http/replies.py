@@ -14,32 +14,43 @@ from ngsi.errors import NgsiError
 _REASONS: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
+class Reply(web.Response):
+    """A response without what aiohttp adds of its own accord."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        headers = self.headers
+        headers.pop("Server", None)
+        if not self.body:
+            headers.pop("Content-Type", None)
+
+
 def reply_json(document: Any, total: int | None = None) -> web.Response:
     """200 with a JSON document; `total` goes into Fiware-Total-Count."""
     headers = {"Content-Type": "application/json"}
     if total is not None:
         headers["Fiware-Total-Count"] = str(total)
-    return web.Response(body=orjson.dumps(document), headers=headers)
+    return Reply(body=orjson.dumps(document), headers=headers)
 
 
 def reply_text(text: str) -> web.Response:
     """200 with plain text."""
-    return web.Response(body=text.encode(), headers={"Content-Type": "text/plain"})
+    return Reply(body=text.encode(), headers={"Content-Type": "text/plain"})
 
 
 def reply_no_content() -> web.Response:
     """204."""
-    return web.Response(status=204)
+    return Reply(status=204)
 
 
 def reply_created(location: str) -> web.Response:
     """201 with the path of what was made."""
-    return web.Response(status=201, headers={"Location": quote(location, safe="/?=&:@!$*+,-._~%")})
+    return Reply(status=201, headers={"Location": quote(location, safe="/?=&:@!$*+,-._~%")})
 
 
 def reply_error(error: NgsiError, as_text: bool = False) -> web.Response:
     """The error in Orion's form; `as_text` for a client that does not accept JSON."""
-    return web.Response(
+    return Reply(
         status=error.status,
         reason=_REASONS.get(error.status),
         body=orjson.dumps(error.payload()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ngsi.errors import BadRequest, NotImplementedByBroker
@@ -19,45 +20,77 @@ from ngsi.v2.fields import (
 )
 
 
-def decode_registration(document: Any, registration_id: str, service_path: str) -> Registration:
-    """The registration of POST /v2/registrations."""
+def decode_registration(
+    document: Any, registration_id: str, service_path: str, any_pattern: bool = False
+) -> Registration:
+    """The registration of POST /v2/registrations.
+
+    Without `any_pattern` entities may be given by the idPattern ".*" only, as Orion has it.
+    """
+    _check_object(document)
+    description = read_description(document)
+    if "dataProvided" not in document:
+        raise BadRequest("the field /dataProvided/ is missing in payload")
+    entities, attributes = _decode_data_provided(document["dataProvided"], any_pattern)
+    if "provider" not in document:
+        raise BadRequest("the field /provider/ is missing in payload")
+    provider = _decode_provider(document["provider"])
+    registration = Registration(
+        registration_id, service_path, entities, attributes, provider, description or ""
+    )
+    _decode_lifetime(document, registration)
+    return registration
+
+
+def update_registration(
+    document: Any, registration: Registration, any_pattern: bool = False
+) -> Registration:
+    """The registration that PATCH makes of another: the parts given are replaced as wholes.
+
+    Identity, service path and counters are kept. Source: NGSIv2, "Update Registration".
+    """
+    _check_object(document)
+    description = read_description(document)
+    changed = replace(registration)
+    if description is not None:
+        changed.description = description
+    if "dataProvided" in document:
+        changed.entities, changed.attributes = _decode_data_provided(
+            document["dataProvided"], any_pattern
+        )
+    if "provider" in document:
+        changed.provider = _decode_provider(document["provider"])
+    _decode_lifetime(document, changed)
+    return changed
+
+
+def _check_object(document: Any) -> None:
     if type(document) is not dict:
         raise BadRequest("not a JSON object")
     if not document:
         raise BadRequest("empty payload")
-    description = read_description(document)
-    if "dataProvided" not in document:
-        raise BadRequest("the field /dataProvided/ is missing in payload")
-    entities, attributes = _decode_data_provided(document["dataProvided"])
-    if "provider" not in document:
-        raise BadRequest("the field /provider/ is missing in payload")
-    provider = _decode_provider(document["provider"])
-    expires = None
+
+
+def _decode_lifetime(document: dict[str, Any], registration: Registration) -> None:
     text = read_string(document, "expires")
     if text is not None:
-        expires = read_expires(text, "the field /expires/ has an invalid format")
+        registration.expires = read_expires(text, "the field /expires/ has an invalid format")
     status = read_string(document, "status", "/status/")
     if status not in (None, "active", "inactive"):
         raise BadRequest("invalid value for /status/")
-    return Registration(
-        registration_id,
-        service_path,
-        entities,
-        attributes,
-        provider,
-        description or "",
-        expires,
-        status or "active",
-    )
+    if status is not None:
+        registration.status = status
 
 
-def _decode_data_provided(document: Any) -> tuple[tuple[EntitySelector, ...], tuple[str, ...]]:
+def _decode_data_provided(
+    document: Any, any_pattern: bool
+) -> tuple[tuple[EntitySelector, ...], tuple[str, ...]]:
     if type(document) is not dict:
         raise BadRequest("/dataProvided/ must be a JSON object")
     if not document:
         raise BadRequest("/dataProvided/ is empty")
     entities = read_selectors(document["entities"]) if "entities" in document else ()
-    for selector in entities:
+    for selector in () if any_pattern else entities:
         if selector.id_pattern is not None and selector.id_pattern.text != ".*":
             raise NotImplementedByBroker("Unsupported idPattern")
         if selector.type_pattern is not None:

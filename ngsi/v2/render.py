@@ -166,6 +166,8 @@ def builtin_attribute(
     entity: Entity, name: str, event: EntityEvent | None = None
 ) -> Attribute | None:
     """The builtin attribute of that name, None if there is none."""
+    if not entity.created and event is None:
+        return None  # it lives at a context provider, which keeps its dates and path to itself
     if name == DATE_CREATED:
         return _date_attribute(entity.created)
     if name == DATE_MODIFIED:

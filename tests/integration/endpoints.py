@@ -1,4 +1,4 @@
-"""Receivers of notifications that do not do their part, or not at once."""
+"""Receivers of notifications that do not do their part, or not at once; and closed ports."""
 
 from __future__ import annotations
 
@@ -6,12 +6,27 @@ import json
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, cast
 
 WAIT_TIMEOUT_S: Final = 30.0  # as for an answer: only a hanging broker reaches it
+
+_POLL_INTERVAL_S: Final = 0.01
+
+
+def await_closed_port(port: int) -> None:
+    """Wait until nobody listens at a port of this machine any more."""
+    deadline = time.monotonic() + WAIT_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            return
+        assert time.monotonic() < deadline
+        time.sleep(_POLL_INTERVAL_S)
 
 
 def _url(server: socket.socket) -> str:
@@ -80,8 +95,7 @@ class HoldingReceiver:
     """Takes notifications; answers those of held entities only when they are let go."""
 
     def __init__(self, *held: str) -> None:
-        self.held = frozenset(held)
-        self.gate = threading.Event()
+        self.gates = {entity_id: threading.Event() for entity_id in held}
         self.arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._server = _HoldingServer(("127.0.0.1", 0), _HoldingHandler)
         self._server.receiver = self
@@ -95,9 +109,10 @@ class HoldingReceiver:
         """The entity of the next notification that arrives, held or not; waits for it."""
         return self.arrived.get(timeout=WAIT_TIMEOUT_S)
 
-    def let_go(self) -> None:
-        """Answer all that is held, and hold nothing from now on."""
-        self.gate.set()
+    def let_go(self, *held: str) -> None:
+        """Answer what is held of these entities (none: of all), now and from now on."""
+        for entity_id in held or self.gates:
+            self.gates[entity_id].set()
 
     def __enter__(self) -> HoldingReceiver:
         return self
@@ -124,8 +139,8 @@ class _HoldingHandler(BaseHTTPRequestHandler):
         receiver = cast(_HoldingServer, self.server).receiver
         [entity] = json.loads(body)["data"]
         receiver.arrived.put(entity)
-        if entity["id"] in receiver.held:
-            receiver.gate.wait(WAIT_TIMEOUT_S)
+        if gate := receiver.gates.get(entity["id"]):
+            gate.wait(WAIT_TIMEOUT_S)
         self.send_response(204)
         self.end_headers()
 

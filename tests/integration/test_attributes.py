@@ -238,6 +238,25 @@ class TestOneAttribute:
         assert values(api, "F") == names | {"$price": 9}
 
 
+def test_an_entity_does_not_grow_without_end(api: Api) -> None:
+    big = "x" * 1_000_000
+    accepted = 0
+    while (reply := api.post("/v2/entities/E/attrs", {f"X{accepted}": {"value": big}})).text == "":
+        assert reply.status == 204
+        accepted += 1
+        assert accepted < 32
+    assert accepted >= 8
+    status, error, description = reply.refusal
+    assert (status, error) == (413, "RequestEntityTooLarge")
+    assert "entity size" in description
+    # What was refused left no trace; smaller changes go on.
+    assert list(values(api, attrs=f"A,X{accepted}")) == ["A"]
+    assert api.patch("/v2/entities/E/attrs", {"A": {"value": 2}}).status == 204
+    assert api.delete("/v2/entities/E/attrs/X0").status == 204
+    assert values(api, attrs="A,B") == {"A": 2, "B": 2}
+    assert api.delete("/v2/entities/E").status == 204
+
+
 # Every operation on the attributes of one entity: method, path below the entity, body.
 OPERATIONS: list[tuple[str, str, Any]] = [
     ("GET", "", None),

@@ -196,6 +196,11 @@ class TestRefused:
                 "Invalid regex for entity typePattern",
             ),
             (
+                {"entities": [{"id": "E", "type": "T", "typePattern": "T"}]},
+                "type and typePattern cannot be both filled at the same time",
+            ),
+            ({"entities": [{"id": ""}]}, "id and idPattern cannot be both empty at the same time"),
+            (
                 {"entities": [{"id": "E", "A": {"value": 1}}]},
                 "no attributes allowed in Entity in this payload",
             ),

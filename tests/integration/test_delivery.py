@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ from tests.integration.endpoints import (
     WAIT_TIMEOUT_S,
     HoldingReceiver,
     RawEndpoint,
+    await_closed_port,
     never_answer,
     refuse_connections,
 )
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 HALF_AN_HOUR_MS = 1_800_000  # the longest timeout there is
 FULL = "notification queue is full"
-POLL_INTERVAL_S = 0.01
 
 Connect = Callable[[BrokerProcess, str], "Api"]
 
@@ -54,18 +52,6 @@ def metric(api: Api, name: str) -> float:
     found = re.search(rf"^{name} (\S+)$", api.get("/metrics").text, re.MULTILINE)
     assert found is not None, name
     return float(found[1])
-
-
-def await_closed_port(port: int) -> None:
-    """Wait until nobody listens there any more."""
-    deadline = time.monotonic() + WAIT_TIMEOUT_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            return
-        assert time.monotonic() < deadline
-        time.sleep(POLL_INTERVAL_S)
 
 
 def patient(url: str, **parts: Any) -> dict[str, Any]:
@@ -223,6 +209,24 @@ class TestOrder:
                 ("Held", number(1)),
                 ("Held", number(2)),
             ]
+
+    def test_entity_is_passed_over_as_long_as_it_is_not_answered(
+        self, start_broker: StartBroker, connect: Connect
+    ) -> None:
+        api = connect(start_broker("--notification-connections", "2"), "")
+        with HoldingReceiver("H1", "H2") as endpoint:
+            api.subscribe(patient(endpoint.url))
+            for entity_id in ("H1", "H2"):
+                create(api, entity_id, step=0)
+                assert endpoint.next()["id"] == entity_id
+            # Both connections are taken: these wait, in this order.
+            create(api, "E1", step=0)
+            assert api.patch("/v2/entities/H1/attrs", {"step": number(1)}).status == 204
+            create(api, "E2", step=0)
+            endpoint.let_go("H2")
+            assert [endpoint.next()["id"] for _ in range(2)] == ["E1", "E2"]
+            endpoint.let_go("H1")
+            assert endpoint.next()["step"] == number(1)
 
 
 class TestFullQueue:

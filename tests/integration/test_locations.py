@@ -243,6 +243,32 @@ class TestOneLocation:
         api.put("/v2/entities/E/attrs", {"x": {"value": 1}})
         assert ids_at(api, *SECOND) == []
 
+    def test_words_for_a_wrong_location(self, api: Api) -> None:
+        # Orion's words depend on what is there; cases null_in_geo_* and geojson_feature_errors.
+        feature = {"type": "geo:json", "value": {"type": "Feature"}}
+        fault = "geometry in Feature not found"
+        api.create({"id": "E", "type": "T", "old": {"value": None}})
+
+        def append(name: str) -> tuple[int, str, str]:
+            return api.post("/v2/entities/E/attrs", {name: feature}).refusal
+
+        def update() -> list[tuple[int, str, str]]:
+            return [
+                api.patch("/v2/entities/E/attrs", {"old": feature}).refusal,
+                api.put("/v2/entities/E/attrs", {"old": feature}).refusal,
+                api.put("/v2/entities/E/attrs/old", feature).refusal,
+            ]
+
+        def refusal(subject: str) -> tuple[int, str, str]:
+            return 400, "BadRequest", f"error parsing location attribute{subject}: {fault}"
+
+        assert append("new") == refusal(" for new attribute")
+        assert append("old") == refusal(" for existing attribute")
+        assert update() == [refusal("")] * 3
+        api.post("/v2/entities/E/attrs", {"old": located(point(*FIRST))})
+        assert append("old") == refusal("")
+        assert update() == [refusal("")] * 3
+
     def test_null_is_no_location(self, api: Api) -> None:
         api.create({"id": "E", "a": located(None), "b": located(None)})
         assert api.get("/v2/entities/E/attrs").json == {"a": located(None), "b": located(None)}
@@ -325,6 +351,12 @@ class TestSimpleLocations:
                 "geo:line",
                 "1,1",
                 "geo:line, geo:box and geo:polygon needs array of strings as value",
+            ),
+            (
+                "geo:line",
+                ["1,1", 2],
+                "geo:line, geo:box and geo:polygon needs array of strings "
+                "but some element is not a string",
             ),
             ("geo:line", ["1,1"], "geo:line uses at least 2 coordinates"),
             ("geo:box", ["1,1"], "geo:box uses exactly 2 coordinates"),

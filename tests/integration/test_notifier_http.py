@@ -524,6 +524,12 @@ def test_a_timeout_bounds_the_whole_exchange(run: Run, beginning: bytes) -> None
             "Transferred a partial file",
         ),
         (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nzz\r\nabc",
+            False,
+            "Weird server reply",
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", True, "Transferred a partial file"),
+        (
             b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
             False,
             "Weird server reply",
@@ -751,6 +757,31 @@ def test_a_request_that_was_being_answered_is_not_sent_again(
                 await notifications.notifier.close()
             assert isinstance(notifications.result("b"), str)
             assert receiver.bodies == ["a", "b"]
+
+    run(scenario())
+
+
+def test_a_body_that_goes_wrong_after_its_beginning_is_a_failure(run: Run) -> None:
+    async def scenario() -> None:
+        given = asyncio.Event()
+
+        async def behave(received: Received) -> None:
+            await received.answer(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+            )
+            await given.wait()
+            await received.answer(b"no length\r\n")  # and the connection stays open
+
+        async with receiving() as other, both(behave) as (receiver, notifications):
+            notifications.send("x", receiver.url())
+            await receiver.arrived(1)
+            # The beginning is in the notifier's hands once a later exchange elsewhere is over.
+            notifications.send("other", other.url())
+            await notifications.ended("other")
+            given.set()
+            assert await notifications.notifier.drain(30) == 0
+            assert notifications.result("x") == "Transferred a partial file"
+            await notifications.notifier.close()
 
     run(scenario())
 

@@ -321,6 +321,9 @@ class TestRefused:
             ("A=='10", "non-terminated forced string"),
             ("A=='10'x'", "quote in forced string"),
             ("A==a(b)", "forbidden characters in String Filter"),
+            ("A; ;B", "empty q-item &#40;only whitespace&#41;"),
+            ("A..b==1", "empty token in attribute path A..b of q-item"),
+            (".A", "empty token in attribute path .A of q-item"),
             ('A=="x"', "forbidden characters in String Filter"),
         ],
     )
@@ -335,6 +338,8 @@ class TestRefused:
         [
             ("A", "no metadata in right-hand-side of q-item"),
             ("A==1", "no metadata name - not valid for metadata filters"),
+            (".M==1", "no attribute name - not valid for metadata filters"),
+            ("A.M..b==1", "empty token in metadata path A.M..b of q-item"),
             ("A.M==", "empty right-hand-side in q-item"),
             ("A.M>1,2", "lists only valid for equal and not equal ops"),
             (";", "empty q"),

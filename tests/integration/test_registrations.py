@@ -1,4 +1,4 @@
-"""Registrations of context providers: create, list, retrieve, remove.
+"""Registrations of context providers: create, list, retrieve, update, remove.
 
 Source: Orion API, sections "Registration Operations" and "Registration implementation
 differences"; Orion's cases for issues 1492, 3004, 3005, 3006, 3008, 3945 and 4235.
@@ -339,12 +339,98 @@ class TestList:
         assert listed("/a1") == []
 
 
-def test_there_is_no_update(api: Api) -> None:
-    registration = register(api, MINIMAL)
-    for method in ("PATCH", "PUT"):
-        reply = api.request(method, f"/v2/registrations/{registration}", {"description": "x"})
-        assert reply.refusal == (405, "MethodNotAllowed", "method not allowed")
-        assert reply.headers["Allow"] == "GET, DELETE"
+class TestUpdate:
+    """PATCH, which the NGSIv2 specification has ("Update Registration") and Orion has not."""
+
+    @pytest.fixture
+    def registration(self, api: Api) -> str:
+        """The id of a registration that has all members."""
+        document = {
+            "description": "before",
+            "dataProvided": DATA,
+            "provider": PROVIDER,
+            "expires": "2050-04-05T14:00:00.000Z",
+        }
+        return register(api, document, service_path="/a")
+
+    @pytest.mark.parametrize(
+        ("document", "changed"),
+        [
+            ({"description": "after"}, {"description": "after"}),
+            ({"status": "inactive"}, {"status": "inactive"}),
+            (
+                {"expires": "2060-01-01T00:00:00.000Z"},
+                {"expires": "2060-01-01T00:00:00.000Z"},
+            ),
+            (
+                {"dataProvided": {"entities": [{"idPattern": ".*", "type": "T"}]}},
+                {"dataProvided": {"entities": [{"idPattern": ".*", "type": "T"}], "attrs": []}},
+            ),
+            (
+                {"provider": {"http": {"url": "http://other:9/v2"}, "legacyForwarding": True}},
+                {
+                    "provider": {
+                        "http": {"url": "http://other:9/v2"},
+                        "supportedForwardingMode": "all",
+                        "legacyForwarding": True,
+                    }
+                },
+            ),
+        ],
+        ids=["description", "status", "expires", "dataProvided", "provider"],
+    )
+    def test_given_members_are_replaced(
+        self, api: Api, registration: str, document: dict[str, Any], changed: dict[str, Any]
+    ) -> None:
+        before = get(api, registration)
+        reply = api.patch(f"/v2/registrations/{registration}", document)
+        assert (reply.status, reply.text) == (204, "")
+        assert get(api, registration) == before | changed
+        # Its service path is its own, whatever the header of the request.
+        assert len(api.get("/v2/registrations", service_path="/a").json) == 1
+
+    def test_empty_expires_is_permanent(self, api: Api, registration: str) -> None:
+        assert api.patch(f"/v2/registrations/{registration}", {"expires": ""}).status == 204
+        assert "expires" not in get(api, registration)
+
+    @pytest.mark.parametrize(
+        ("document", "refusal"),
+        [
+            ({}, bad("empty payload")),
+            ([], bad("not a JSON object")),
+            ({"description": "<"}, bad("forbidden characters in description")),
+            ({"description": "x", "status": "green"}, bad("invalid value for /status/")),
+            ({"description": "x", "provider": {}}, bad("/provider/ empty")),
+            ({"status": "inactive", "dataProvided": {}}, bad("/dataProvided/ is empty")),
+            ({"expires": "x"}, bad("the field /expires/ has an invalid format")),
+            (
+                {"dataProvided": {"entities": [{"idPattern": "E.*"}]}},
+                (501, "NotImplemented", "Unsupported idPattern"),
+            ),
+        ],
+    )
+    def test_refused_as_a_whole(
+        self, api: Api, registration: str, document: Any, refusal: tuple[int, str, str]
+    ) -> None:
+        before = get(api, registration)
+        reply = api.patch(f"/v2/registrations/{registration}", document)
+        assert reply.refusal == refusal
+        assert get(api, registration) == before
+
+    def test_unknown(self, api: Api) -> None:
+        reply = api.patch("/v2/registrations/111111111111111111111111", {"description": "x"})
+        assert reply.refusal == NOT_FOUND
+
+
+def test_patterns_where_they_are_asked_for(
+    start_broker: StartBroker, connect: Callable[[BrokerProcess, str], Api]
+) -> None:
+    api = connect(start_broker("--registration-patterns"), "")
+    entities = [{"idPattern": "^E", "typePattern": "T$"}, {"id": "E1", "typePattern": ".*"}]
+    registration = register(api, data_provided(*entities))
+    assert get(api, registration)["dataProvided"]["entities"] == entities
+    reply = api.post("/v2/registrations", data_provided({"idPattern": "("}))
+    assert reply.refusal == bad("Invalid regex for entity idPattern")
 
 
 def test_registrations_outlive_the_process(

@@ -336,9 +336,9 @@ class TestServicePaths:
         api.subscribe(document(receiver.url), service_path=scope)
         for index, path in enumerate(self.PATHS):
             api.create({"id": f"E{index}", "A": {"value": 0}}, service_path=path)
-        # Later updates need not name the path of the entity.
-        for index in range(len(self.PATHS)):
-            reply = api.patch(f"/v2/entities/E{index}/attrs", {"A": {"value": 1}})
+        for index, path in enumerate(self.PATHS):
+            changed = {"A": {"value": 1}}
+            reply = api.patch(f"/v2/entities/E{index}/attrs", changed, service_path=path)
             assert reply.status == 204
         assert received_ids(api, receiver) == [f"E{index}" for index in expected] * 2
 

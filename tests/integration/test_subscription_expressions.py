@@ -7,18 +7,23 @@ and "Geographical Queries"; Orion's functional cases 0876, 1156, 1316, 1678, 222
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.integration.subscriptions import (
+    WAIT_TIMEOUT_S,
     create,
     document,
+    force_update,
     number,
     patch,
     received,
     received_ids,
+    show,
 )
 
 if TYPE_CHECKING:
@@ -186,16 +191,21 @@ class TestQueries:
 
     def test_date_of_modification_is_that_of_the_update(self, api: Api, receiver: Receiver) -> None:
         create(api, A=0)
-        before = api.get("/v2/entities/E/attrs", attrs="dateModified").json["dateModified"]
-        expression = {"q": f"dateModified>{before['value']}"}
-        api.subscribe(document(receiver.url, condition={"expression": expression}))
-        # The clock may stand within the same millisecond for a few updates.
-        for count in range(1, 1000):
-            patch(api, A=number(count))
-            now = api.get("/v2/entities/E/attrs", attrs="dateModified").json["dateModified"]
-            if now != before:
-                break
-        assert receiver.next().data[0]["A"] == number(count)
+        soon = datetime.now(UTC) + timedelta(seconds=0.2)
+        threshold = f"{soon:%Y-%m-%dT%H:%M:%S}.{soon.microsecond // 1000:03d}Z"
+        subscription_id = api.subscribe(
+            document(
+                receiver.url,
+                condition={"expression": {"q": f"dateModified>{threshold}"}},
+                notification={"attrs": ["dateModified"], "attrsFormat": "values"},
+            )
+        )
+        deadline = time.monotonic() + WAIT_TIMEOUT_S
+        while "timesSent" not in show(api, subscription_id)["notification"]:
+            assert time.monotonic() < deadline
+            force_update(api)
+        [[modified], *_] = received(api, receiver)
+        assert modified >= threshold
 
     def test_deleted_entity(self, api: Api, receiver: Receiver) -> None:
         condition = {"alterationTypes": ["entityDelete"], "expression": {"q": "A>1"}}

@@ -7,10 +7,12 @@ subscriptions and registrations"; where Orion's functional cases differ, they ar
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from broker.launch import BrokerProcess
 from tests.integration.subscriptions import document, show
 
 if TYPE_CHECKING:
@@ -391,7 +393,9 @@ class TestList:
         assert reply.headers["Fiware-Total-Count"] == "1"
 
 
-def test_everything_survives_a_restart(start_broker: StartBroker, connect: Any) -> None:
+def test_everything_survives_a_restart(
+    start_broker: StartBroker, connect: Callable[[BrokerProcess, str], Api]
+) -> None:
     broker = start_broker("-multiservice")
     api = connect(broker, "t")
     documents = [

@@ -371,7 +371,7 @@ async def test_hosts_are_told_apart_by_scheme_name_and_port() -> None:
 async def test_a_full_queue_drops_counts_and_keeps_the_order_of_the_rest(
     lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FULL_LOG_INTERVAL_S", 0.0)
+    monkeypatch.setattr(module, "DROP_LOG_INTERVAL_S", 0.0)
     sender = ScriptedSender()
     async with started(sender, connections_per_endpoint=1, queue_length=3) as (notifier, results):
         accepted = [notifier.send(notification(str(n), results, key="k")) for n in range(7)]
@@ -401,24 +401,39 @@ async def test_a_full_queue_drops_counts_and_keeps_the_order_of_the_rest(
 async def test_all_queues_together_are_bounded_in_bytes(
     lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FULL_LOG_INTERVAL_S", 0.0)
-    monkeypatch.setattr(module, "OUTSTANDING_BYTES_MAX", 20_000)
+    monkeypatch.setattr(module, "DROP_LOG_INTERVAL_S", 0.0)
+    monkeypatch.setattr(module, "OUTSTANDING_BYTES_MAX", 99_000)
     sender = ScriptedSender()
-    async with started(sender) as (notifier, results):
-        sizes = [
-            notifier.send(notification(b"%d" % n * 6_000, results, url=f"http://h{n}/"))
-            for n in range(4)
+    async with started(sender, connections_per_endpoint=1) as (notifier, results):
+
+        def fill(host: str) -> int:
+            """How many of 4 KB are taken (5 KB with what they cost beside)."""
+            names = (f"{host}{number:03}" for number in range(100))
+            url = f"http://{host}/"
+            sent = (notifier.send(notification(name * 1_024, results, url=url)) for name in names)
+            return sum(sent)
+
+        # Each slow endpoint leaves as much free as it holds.
+        assert [fill(host) for host in "abc"] == [10, 5, 2]
+        assert fill("a") == 0
+        assert notifier.statistics().outstanding_bytes <= 99_000
+        assert notifier.send(notification(b"small", results, url="http://d/"))
+        assert lines.at(logging.ERROR) == [
+            "notification queues are full (bytes: 51500, notifications: 10)"
         ]
-        assert sizes == [True, True, False, False]
-        assert notifier.statistics().outstanding_bytes <= 20_000
-        assert notifier.statistics().endpoints == 2  # what was dropped leaves nothing behind
-        for exchange in await sender.begun(2):
+        assert [top.dropped for top in notifier.statistics().top] == [190, 95, 98, 0]
+        # What is dropped of an endpoint without others leaves nothing behind.
+        assert not notifier.send(notification(b"x" * 9_970, results, url="http://e/", key=1))
+        assert notifier.statistics().endpoints == 4
+
+        sender.answers_at_once = True
+        for exchange in await sender.begun(4):
             exchange.answer()
         await lines.wait("room again")
-        assert lines.at(logging.ERROR)[0].startswith("notification queues are full (bytes: ")
-        assert lines.at(logging.WARNING) == ["notification queues have room again (dropped: 2)"]
+        assert lines.at(logging.WARNING) == ["notification queues have room again (dropped: 384)"]
+        assert await notifier.drain(60) == 0
         assert notifier.statistics().outstanding_bytes == 0
-        assert notifier.send(notification(b"x" * 6_000, results))
+        assert fill("a") == 10
 
 
 @pytest.mark.parametrize("timeout_s", [0.001, 0.0])

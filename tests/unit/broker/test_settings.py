@@ -272,20 +272,6 @@ def test_what_has_no_effect_yet_is_noted(row: Setting) -> None:
     assert load(**{row.variables[0]: "FALSE"}).ignored == ()
 
 
-@pytest.mark.parametrize("row", [row for row in OWN if row.state is State.REFUSED], ids=named)
-def test_protection_that_is_not_there_is_refused(row: Setting) -> None:
-    argv = row.flags[:1] if row.is_switch else (row.flags[0], "/file.pem")
-    with pytest.raises(SettingsError, match=f"{row.flags[0]}.* not in this release"):
-        load(*argv)
-    with pytest.raises(SettingsError, match="not in this release"):
-        load(**{row.variables[-1]: "true"})
-
-
-def test_a_protection_switched_off_is_not_refused() -> None:
-    settings = load(ORION_HTTPS="FALSE")
-    assert not settings.https
-
-
 def test_misspelt_variables_are_noted_and_service_links_are_not() -> None:
     settings = load(RIGEL_PRT="1", RIGEL_SERVICE_HOST="10.0.0.1", RIGEL_PORT_1026_TCP="x", A="b")
     assert settings.ignored == ("RIGEL_PRT is no setting, and has no effect",)

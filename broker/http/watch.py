@@ -1,0 +1,146 @@
+"""What is noted of every request: counts, times, alarms and its line in the log.
+
+The transport calls `count` when a request's head was found good, `refuse` or `accept` when it
+is decided, and `finish` when it is answered; whoever answers requests in another way calls the
+same. Costs: some dictionary operations per request; the line of level INFO costs more than all
+of them, and only where that level is on.
+
+Source: Orion's administration manual, "Logs", sections "INFO level in detail" and "Alarms".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from broker.alarms import Alarms
+from broker.logs import LogLimits
+from broker.metrics import Metrics
+from broker.service_metrics import ServiceMetrics
+from broker.statistics import Statistics
+from ngsi.errors import (
+    BadRequest,
+    ContentLengthRequired,
+    MethodNotAllowed,
+    NgsiError,
+    NotAcceptable,
+    ParseError,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
+
+_log = logging.getLogger("rigel.http")
+
+UNMATCHED: Final = "unmatched"  # the route of paths that no route has
+# Probes and scrapers, which send headers of their own and are no transactions of a service.
+FOR_OPERATORS: Final = frozenset({"/ready", "/metrics"})
+TRACE_REQUEST: Final = 38
+TRACE_INPUT_PAYLOAD: Final = 180
+TRACE_OUTPUT_PAYLOAD: Final = 181
+
+# What the client did wrong, whatever the state of the broker.
+_BAD_INPUT: Final = (
+    BadRequest,
+    ParseError,
+    MethodNotAllowed,
+    NotAcceptable,
+    ContentLengthRequired,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
+
+
+class RequestWatch:
+    """Notes the requests of one broker."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        services: ServiceMetrics,
+        statistics: Statistics,
+        alarms: Alarms,
+        limits: LogLimits,
+    ) -> None:
+        self._metrics = metrics
+        self._services = services
+        self._statistics = statistics
+        self._bad_input = alarms.bad_input
+        self._limits = limits
+
+    def count(self, route: str, method: str, media_type: str) -> None:
+        """A request whose head was found good; `media_type` "" if it has no body."""
+        if self._statistics.has_counters:
+            self._statistics.count_request(route, method, media_type)
+
+    def accept(self, client: str) -> None:
+        """A client's request was found good: ends the alarm about the client."""
+        if self._bad_input.active:
+            self._bad_input.end(client)
+
+    def refuse(self, error: NgsiError, client: str, route: str, method: str, path: str) -> None:
+        """A client's request was refused: begins the alarm about it if the client is at fault."""
+        if not isinstance(error, _BAD_INPUT):
+            self.accept(client)
+        elif isinstance(error, MethodNotAllowed):
+            self._bad_input.begin(client, f"bad verb for url '{path}', method '{method}'")
+        elif route == UNMATCHED:
+            self._bad_input.begin(client, f"service '{path}' not found")
+        else:
+            self._bad_input.begin(client, f"{error.description} ({method} {path})")
+
+    def finish(
+        self,
+        route: str,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        status: int,
+        reply: bytes,
+        seconds: float,
+    ) -> None:
+        """A request was answered. `url` is its target as received, `body` what was read of it."""
+        self._metrics.count(method, route, status, seconds)
+        if self._services.is_on and route not in FOR_OPERATORS:
+            self._services.count_incoming(
+                headers.get("Fiware-Service", ""),
+                headers.get("Fiware-ServicePath", ""),
+                len(body),
+                len(reply),
+                status >= 400,
+                seconds,
+            )
+        if self._statistics.has_timing:
+            self._statistics.add_time(seconds)
+        if _log.isEnabledFor(logging.INFO):
+            self._log_request(method, url, body, status, reply)
+            if self._limits.trace_levels:
+                self._trace(method, url, body, status, reply)
+
+    def _log_request(self, method: str, url: str, body: bytes, status: int, reply: bytes) -> None:
+        text = "Request received: %s %s"
+        values: list[object] = [method, url]
+        if body:
+            text += ", request payload (%d bytes): %s"
+            values += (len(body), self._limits.excerpt(body))
+        text += ", response code: %d"
+        values.append(status)
+        if reply and status >= 300:
+            text += ", response payload (%d bytes): %s"
+            values += (len(reply), self._limits.excerpt(reply))
+        _log.info(text, *values)
+
+    def _trace(self, method: str, url: str, body: bytes, status: int, reply: bytes) -> None:
+        """Lines of Orion's trace levels; payloads are whole here."""
+        if self._limits.traces(TRACE_REQUEST):
+            _log.debug("Served request %s %s", method, url)
+        if body and self._limits.traces(TRACE_INPUT_PAYLOAD):
+            _log.debug("Request payload: %s", body.decode("utf-8", "replace"))
+        if self._limits.traces(TRACE_OUTPUT_PAYLOAD):
+            _log.debug(
+                "Response: %d bytes, status code %d: %s",
+                len(reply),
+                status,
+                reply.decode("utf-8", "replace"),
+            )

@@ -69,6 +69,19 @@ class CreationOrder:
             yield entities[skip:] if skip else entities
             skip = 0
 
+    def blocks_after(self, sequence: int) -> Iterator[list[Entity]]:
+        """As `blocks`, of the entities with a higher sequence number."""
+        first = (sequence + 1) >> _BLOCK_BITS
+        for number in list(self._blocks):
+            if number < first:
+                continue
+            block = self._blocks.get(number)
+            if block is None:
+                continue
+            entities = [entity for entity in block.values() if entity.sequence > sequence]
+            if entities:
+                yield entities
+
     def check(self) -> None:
         """Assert the invariants; for tests."""
         assert self._length == sum(len(block) for block in self._blocks.values())

@@ -12,6 +12,7 @@ import heapq
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from broker.creation_order import BLOCK_LENGTH
@@ -40,6 +41,7 @@ class EntityQuery:
     order_by: tuple[str, ...] = ()
     limit: int = 20
     offset: int = 0
+    after: int | None = None  # sequence number behind which the page begins, for cursors
     count: bool = False  # whether the total is wanted, too
 
     @property
@@ -76,10 +78,15 @@ class EntityQuery:
 
 @dataclass(slots=True)
 class EntityPage:
-    """The entities of a page; `total` is None when it was not asked for."""
+    """The entities of a page; `total` is None when it was not asked for.
+
+    `last` is the sequence number behind which the next page begins, None where there is none or
+    the query was not by `after`.
+    """
 
     entities: list[Entity]
     total: int | None
+    last: int | None = None
 
 
 def parse_order(order_by: str) -> tuple[str, ...]:
@@ -94,6 +101,8 @@ def parse_order(order_by: str) -> tuple[str, ...]:
 async def find_entities(table: EntityTable, query: EntityQuery) -> EntityPage:
     """The page of entities that a query asks for."""
     plan = _plan(table, query)
+    if query.after is not None:
+        return await _find_after(plan, query, query.after)
     if query.order_by:
         return await _find_ordered(plan, query)
     if plan.is_exact and query.is_unfiltered:
@@ -107,7 +116,7 @@ async def find_entities(table: EntityTable, query: EntityQuery) -> EntityPage:
     page = []
     found = 0
     last = query.offset + query.limit
-    async for hits in _filter(plan, query):
+    async for hits in _filter(plan.blocks(), query):
         for entity in hits:
             if query.offset <= found < last:
                 page.append(entity)
@@ -117,11 +126,32 @@ async def find_entities(table: EntityTable, query: EntityQuery) -> EntityPage:
     return EntityPage(page, found if query.count else None)
 
 
+async def _find_after(plan: _Plan, query: EntityQuery, after: int) -> EntityPage:
+    page: list[Entity] = []
+    found = 0
+    has_more = False
+    # The total is of all pages, for which those before must be looked at, too.
+    blocks = plan.blocks() if query.count else plan.blocks_after(after)
+    async for hits in _filter(blocks, query):
+        found += len(hits)
+        for entity in hits:
+            if entity.sequence <= after or has_more:
+                continue
+            if len(page) < query.limit:
+                page.append(entity)
+            else:
+                has_more = True
+        if has_more and not query.count:
+            break
+    last = (page[-1].sequence if page else after) if has_more else None
+    return EntityPage(page, found if query.count else None, last)
+
+
 async def _find_ordered(plan: _Plan, query: EntityQuery) -> EntityPage:
     wanted = query.offset + query.limit
     best: list[tuple[_Key, int, Entity]] = []
     found = 0
-    async for hits in _filter(plan, query):
+    async for hits in _filter(plan.blocks(), query):
         found += len(hits)
         best.extend((_sort_key(entity, query), entity.sequence, entity) for entity in hits)
         best.sort(key=lambda item: item[:2])
@@ -130,10 +160,10 @@ async def _find_ordered(plan: _Plan, query: EntityQuery) -> EntityPage:
     return EntityPage(entities, found if query.count else None)
 
 
-async def _filter(plan: _Plan, query: EntityQuery) -> Any:
+async def _filter(blocks: Iterator[list[Entity]], query: EntityQuery) -> Any:
     """The hits, block by block; other clients get their turn in between."""
     first = True
-    for block in plan.blocks():
+    for block in blocks:
         if not first:
             await asyncio.sleep(0)
         first = False
@@ -160,17 +190,24 @@ class _Plan:
             else:
                 yield from part.blocks(skip)
             return
-        block: list[Entity] = []
-        for entity in heapq.merge(*map(_walk, self._parts), key=_sequence):
-            if skip:
-                skip -= 1
-                continue
-            block.append(entity)
-            if len(block) == BLOCK_LENGTH:
-                yield block
-                block = []
-        if block:
-            yield block
+        yield from _in_blocks(self._merge(), skip)
+
+    def blocks_after(self, sequence: int) -> Iterator[list[Entity]]:
+        """As `blocks`, of the candidates with a higher sequence number."""
+        if len(self._parts) == 1 and type(self._parts[0]) is not list:
+            yield from self._parts[0].blocks_after(sequence)
+        else:
+            for block in self.blocks():
+                yield [entity for entity in block if entity.sequence > sequence]
+
+    def _merge(self) -> Iterator[Entity]:
+        return heapq.merge(*map(_walk, self._parts), key=_sequence)
+
+
+def _in_blocks(entities: Iterator[Entity], skip: int) -> Iterator[list[Entity]]:
+    rest = islice(entities, skip, None)
+    while block := list(islice(rest, BLOCK_LENGTH)):
+        yield block
 
 
 def _walk(part: Any) -> Iterator[Entity]:

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from broker import provider_messages as messages
 from broker.engine import ENTITY_NOT_FOUND
 from broker.entity_query import EntityPage, EntityQuery, find_entities
-from broker.forwarding import ClientRequest, Forwarding, Relay
+from broker.forwarding import ClientRequest, Forward, Forwarding, Relay
 from broker.provider_client import ProviderAnswer, ProviderFailure
 from broker.provider_messages import is_foreign
 from broker.providers import Offer, choose_provider
@@ -91,7 +91,11 @@ async def _query(
     offers = tenant.providers.for_query(query.selectors, query.scope, forwarding.now())
     if not offers or not forwarding.is_open(request.origin):
         return await find_entities(tenant.entities, query)
-    own = await find_entities(tenant.entities, replace(query, count=True))
+    own = await find_entities(tenant.entities, query)
+    if own.total is None and query.limit and query.offset and not own.entities:
+        # How far behind the own entities the page begins. Otherwise it begins among them.
+        counted = await find_entities(tenant.entities, replace(query, limit=0, count=True))
+        own.total = counted.total
     asks = _Plan(tenant, query, wanted, own.entities, forwarding.now()).asks(offers)
     page = _Page(query, own)
     asks = [ask for ask in asks if ask.completes or page.has_use]
@@ -274,11 +278,10 @@ class _Page:
         self._places: dict[tuple[str, str], int] = {}
         for place, entity in enumerate(own.entities):
             self._places.setdefault((entity.id, entity.type), place)
-        assert own.total is not None
-        self._total = own.total
+        self._total = own.total or 0
         self._skipped: set[EntitySelector] = set()
         self.room = query.limit - len(own.entities)
-        self.skip = max(0, query.offset - own.total)
+        self.skip = 0 if own.entities else max(0, query.offset - self._total)
 
     @property
     def has_use(self) -> bool:
@@ -399,13 +402,13 @@ async def _send(
         return _Batch(found, answer.total, is_whole)
 
     attributes = () if ask.takes_all else tuple(ask.attributes)
-    return await relay.ask(
+    forward = Forward(
         ask.registrations,
         messages.LEGACY_QUERY if legacy else messages.QUERY,
         {} if legacy else {"limit": str(limit), "offset": str(skip), "options": "count"},
         messages.encode_query(selectors, attributes, legacy),
-        read,
     )
+    return await relay.ask(forward, read)
 
 
 def _with_type(offer: Offer) -> EntitySelector:

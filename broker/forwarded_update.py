@@ -15,7 +15,7 @@ from typing import Final
 
 from broker import provider_messages as messages
 from broker.engine import ENTITY_NOT_FOUND
-from broker.forwarding import ClientRequest, Forwarding, Relay
+from broker.forwarding import ClientRequest, Forward, Forwarding, Relay
 from broker.provider_client import ProviderAnswer, ProviderFailure
 from broker.providers import choose_provider
 from broker.update import UpdateOptions
@@ -179,13 +179,10 @@ class _Report:
 
 async def _forward(relay: Relay, part: _Part, report: _Report) -> None:
     updates = list(part.updates.values())
-    refused = await relay.ask(
-        part.registrations,
-        messages.LEGACY_UPDATE if part.legacy else messages.UPDATE,
-        {},
-        messages.encode_update(updates, part.legacy),
-        _Reading(part.legacy, updates),
-    )
+    operation = messages.LEGACY_UPDATE if part.legacy else messages.UPDATE
+    body = messages.encode_update(updates, part.legacy)
+    forward = Forward(part.registrations, operation, {}, body)
+    refused = await relay.ask(forward, _Reading(part.legacy, updates))
     for update in updates:
         names = [
             name for name in update.attributes if refused is None or (update.id, name) in refused

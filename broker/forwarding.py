@@ -17,7 +17,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from broker.alarms import AlarmKind
 from broker.engine import Engine
@@ -50,6 +50,20 @@ class ClientRequest(Protocol):
 
     def is_awaited(self) -> bool:
         """Whether the client still waits for the answer."""
+
+
+class Forward(NamedTuple):
+    """A request to the provider that `registrations` have in common."""
+
+    registrations: list[Registration]
+    operation: str  # the path below the provider's URL
+    parameters: dict[str, str]
+    body: bytes
+
+    @property
+    def url(self) -> str:
+        """The provider's URL."""
+        return self.registrations[0].provider.url
 
 
 class Forwarding:
@@ -106,20 +120,16 @@ class Forwarding:
 
     async def exchange(
         self,
-        registrations: list[Registration],
-        operation: str,
-        parameters: dict[str, str],
+        forward: Forward,
         headers: dict[str, str],
-        body: bytes,
-        read: Callable[[ProviderAnswer], Awaitable[Result]],
         tenant: str,
+        read: Callable[[ProviderAnswer], Awaitable[Result]],
     ) -> Result | None:
-        """One request to the provider of `registrations`, counted for each of them.
+        """One request to a provider, counted for each of its registrations.
 
         None when there was no answer that `read` could make something of.
         """
-        provider_url = registrations[0].provider.url
-        subject = provider_url.partition("://")[2] + operation
+        subject = forward.url.partition("://")[2] + forward.operation
         correlator = headers["Fiware-Correlator"]
         context = request_context.get() or RequestContext()
         token = request_context.set(replace(context, correlator=correlator))
@@ -127,19 +137,21 @@ class Forwarding:
         self._under_way[correlator] += 1
         answer: ProviderAnswer | None = None
         try:
-            answer = await self._client.post(provider_url, operation, parameters, headers, body)
+            answer = await self._client.post(
+                forward.url, forward.operation, forward.parameters, headers, forward.body
+            )
             result = await read(answer)
         except (ProviderFailure, NgsiError) as error:
             reason = error.reason if isinstance(error, ProviderFailure) else error.description
             self.failed += 1
-            self._log_exchange(registrations[0], operation, body, answer, reason)
+            self._log_exchange(forward, answer, reason)
             self._alarm.begin(subject, f"{_FAILURE}{reason}")
-            self._count(registrations, tenant, is_success=False)
+            self._count(forward, tenant, is_success=False)
             return None
         else:
-            self._log_exchange(registrations[0], operation, body, answer, "")
+            self._log_exchange(forward, answer, "")
             self._alarm.end(subject)
-            self._count(registrations, tenant, is_success=True)
+            self._count(forward, tenant, is_success=True)
             return result
         finally:
             self._under_way[correlator] -= 1
@@ -147,29 +159,22 @@ class Forwarding:
                 del self._under_way[correlator]
             request_context.reset(token)
 
-    def _count(self, registrations: list[Registration], tenant: str, is_success: bool) -> None:
+    def _count(self, forward: Forward, tenant: str, is_success: bool) -> None:
         now = self._clock()
-        for registration in registrations:
+        for registration in forward.registrations:
             self.engine.count_forwarding(tenant, registration, now, is_success)
 
-    def _log_exchange(
-        self,
-        registration: Registration,
-        operation: str,
-        body: bytes,
-        answer: ProviderAnswer | None,
-        reason: str,
-    ) -> None:
+    def _log_exchange(self, forward: Forward, answer: ProviderAnswer | None, reason: str) -> None:
         if not _log.isEnabledFor(logging.INFO):
             return
         answered = b"" if answer is None else answer.body
         _log.info(
             "Request forwarded (regId: %s): POST %s, request payload (%d bytes): %s, "
             "response payload (%d bytes): %s, response code: %s",
-            registration.id,
-            registration.provider.url + operation,
-            len(body),
-            self._log_limits.excerpt(body),
+            forward.registrations[0].id,
+            forward.url + forward.operation,
+            len(forward.body),
+            self._log_limits.excerpt(forward.body),
             len(answered),
             self._log_limits.excerpt(answered),
             reason if answer is None else answer.status,
@@ -190,14 +195,9 @@ class Relay:
         return self._number >= self._forwarding.limit
 
     async def ask(
-        self,
-        registrations: list[Registration],
-        operation: str,
-        parameters: dict[str, str],
-        body: bytes,
-        read: Callable[[ProviderAnswer], Awaitable[Result]],
+        self, forward: Forward, read: Callable[[ProviderAnswer], Awaitable[Result]]
     ) -> Result | None:
-        """Forward one request to the provider that `registrations` have in common.
+        """Forward one request.
 
         Returns what `read` makes of the answer; None when it raised, when no answer came or when
         the limit forbids the request.
@@ -205,15 +205,7 @@ class Relay:
         if self.is_spent:
             return None
         self._number += 1
-        return await self._forwarding.exchange(
-            registrations,
-            operation,
-            parameters,
-            self._headers(),
-            body,
-            read,
-            self._origin.tenant,
-        )
+        return await self._forwarding.exchange(forward, self._headers(), self._origin.tenant, read)
 
     def _headers(self) -> dict[str, str]:
         origin = self._origin

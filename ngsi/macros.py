@@ -1,7 +1,8 @@
 """Macros: `${expression}` in the templates of custom notifications.
 
 Source: Orion API, sections "Macro substitution", "JSON payloads" and "NGSI payload patching".
-Costs one evaluation for each macro; results are bounded by `max_length`.
+Costs one evaluation for each macro. All that is filled from one `Macros` is bounded: by
+`max_length` and by the budget of its expressions.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from ngsi.jexl import evaluate
+from ngsi.jexl import Budget, evaluate
 from ngsi.model import JsonValue
 
 _OPEN: Final = "${"
@@ -23,12 +24,18 @@ class MacroError(Exception):
     """A template that cannot be filled: a macro without end, a result too long."""
 
 
+class UnclosedMacro(MacroError):
+    """A macro without end."""
+
+
 class Macros:
-    """Fills templates from one context."""
+    """Fills the templates of one message from one context."""
 
     def __init__(self, context: dict[str, Any], max_length: int) -> None:
+        """`max_length`: characters of a text, and of all values that macros give."""
         self.context = context
         self._max_length = max_length
+        self._budget = Budget(max_length=max_length)
 
     def fill_text(self, template: str, missing: str) -> str:
         """The template as a text; a macro without value becomes `missing`."""
@@ -47,7 +54,7 @@ class Macros:
                 return self._evaluate(template[len(_OPEN) : -len(_CLOSE)])
             try:
                 return self.fill_text(template, "null")
-            except MacroError:
+            except UnclosedMacro:
                 return template
         if kind is dict:
             return {name: self.fill_value(member) for name, member in template.items()}
@@ -56,8 +63,10 @@ class Macros:
         return template
 
     def _evaluate(self, expression: str) -> JsonValue:
-        value = evaluate(expression, self.context)
+        value = evaluate(expression, self.context, self._budget)
         if type(value) is not float:
+            if value is None and self._budget.is_exhausted:
+                raise MacroError("its macros take too much work or give too much text")
             return value
         rounded = round(value, _DECIMALS)
         return int(rounded) if rounded.is_integer() and abs(value) < _WHOLE else rounded
@@ -71,7 +80,7 @@ class Macros:
         while (start := template.find(_OPEN, position)) >= 0:
             end = template.find(_CLOSE, start)
             if end < 0:
-                raise MacroError("a macro has no end")
+                raise UnclosedMacro("a macro has no end")
             parts.append(template[position:start])
             value = self._evaluate(template[start + len(_OPEN) : end])
             if value is None:

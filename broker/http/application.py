@@ -72,12 +72,13 @@ class Front:
             started = time.perf_counter()
             correlator = request.headers.get("Fiware-Correlator") or self._correlators.make()
             call = Call(request, correlator)
-            token = request_context.set(self._context(call))
+            context = self._context(call)
+            token = request_context.set(context)
             try:
                 response = await self._answer(call, path, handler)
                 response.headers["Fiware-Correlator"] = call.correlator
                 self.cors.add_headers(request, response)
-                self._finish(request, path, response, time.perf_counter() - started)
+                self._finish(request, context, path, response, time.perf_counter() - started)
                 return response
             finally:
                 request_context.reset(token)
@@ -124,19 +125,28 @@ class Front:
         )
 
     def _finish(
-        self, request: web.Request, path: str, response: web.Response, seconds: float
+        self,
+        request: web.Request,
+        context: RequestContext,
+        path: str,
+        response: web.Response,
+        seconds: float,
     ) -> None:
-        reply = response.body
-        self._watch.finish(
+        body = request._read_bytes or b""  # what a handler read; None if none did
+        reply = response.body if isinstance(response.body, bytes) else b""
+        watch = self._watch
+        watch.finish(
             path,
             request.method,
-            request.path_qs,
-            request.headers,
-            request._read_bytes or b"",  # what a handler read; None if none did
+            context.service,
+            context.service_path,
+            len(body),
             response.status,
-            reply if isinstance(reply, bytes) else b"",
+            len(reply),
             seconds,
         )
+        if _log.isEnabledFor(logging.INFO):
+            watch.log(request.method, request.path_qs, body, response.status, reply)
 
 
 def allowed_methods(application: web.Application, path: str) -> str:

@@ -11,11 +11,12 @@ from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
 from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.entities import read_representation, read_update_options
-from broker.http.replies import Reply, reply_json, reply_no_content
+from broker.http.paging import read_cursor, reply_page
+from broker.http.replies import Reply, reply_no_content
 from broker.update import UpdateOptions
 from ngsi.model import EntityUpdate, UpdateAction
 from ngsi.v2 import batch as codec
-from ngsi.v2.render import View, render_entity
+from ngsi.v2.render import View
 
 
 class BatchRoutes:
@@ -51,15 +52,17 @@ class BatchRoutes:
             order_by=parse_order(call.parameters.get("orderBy", "")),
             limit=call.limit,
             offset=call.offset,
+            after=read_cursor(call),
             count="count" in call.options,
         )
         view = View(read_representation(call), asked.attributes or asked.having, asked.metadata)
         tenant = call.origin.tenant
-        if self._engine.has_providers(tenant) and "skipForwarding" not in call.options:
+        asks_providers = query.after is None and "skipForwarding" not in call.options
+        if asks_providers and self._engine.has_providers(tenant):
             page = await query_everywhere(self._forwarding, call, query, view.attributes)
         else:
             page = await find_entities(self._engine.tenant(tenant).entities, query)
-        return reply_json([render_entity(entity, view) for entity in page.entities], page.total)
+        return reply_page(page, view)
 
     async def _apply(
         self,

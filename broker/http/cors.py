@@ -13,7 +13,7 @@ from aiohttp import web
 from broker.http.replies import Reply
 
 ANY_ORIGIN: Final = "__ALL"  # Orion's spelling
-_EXPOSED_HEADERS: Final = "Fiware-Correlator, Fiware-Total-Count, Location"
+_EXPOSED_HEADERS: Final = "Fiware-Correlator, Fiware-Total-Count, Fiware-Next-Cursor, Location"
 _ALLOWED_HEADERS: Final = (
     "Content-Type, Fiware-Service, Fiware-Servicepath, Ngsiv2-AttrsFormat, Fiware-Correlator, "
     "X-Forwarded-For, X-Real-IP, X-Auth-Token, Authorization"

@@ -11,6 +11,7 @@ from broker.forwarded_query import find_everywhere, query_everywhere
 from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
 from broker.forwarding import Forwarding
 from broker.http.call import Call
+from broker.http.paging import read_cursor, reply_page
 from broker.http.replies import reply_created, reply_json, reply_no_content, reply_text
 from broker.update import UpdateOptions
 from ngsi.errors import BadRequest, NotAcceptable, NotFound, TooManyResults
@@ -49,11 +50,11 @@ class EntityRoutes:
         """GET /v2/entities."""
         query = read_query(call)
         view = read_view(call)
-        if self._asks_providers(call):
+        if query.after is None and self._asks_providers(call):
             page = await query_everywhere(self._forwarding, call, query, view.attributes)
         else:
             page = await find_entities(self._engine.tenant(call.origin.tenant).entities, query)
-        return reply_json([render_entity(entity, view) for entity in page.entities], page.total)
+        return reply_page(page, view)
 
     async def create(self, call: Call) -> web.Response:
         """POST /v2/entities."""
@@ -264,6 +265,7 @@ def read_query(call: Call) -> EntityQuery:
         order_by=parse_order(parameters.get("orderBy", "")),
         limit=call.limit,
         offset=call.offset,
+        after=read_cursor(call),
         count="count" in call.options,
     )
 

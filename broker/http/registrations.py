@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 from aiohttp import web
 
 from broker.engine import REGISTRATION_NOT_FOUND, Engine
 from broker.http.call import Call
 from broker.http.replies import reply_created, reply_json, reply_no_content
-from ngsi.errors import NotFound
+from ngsi.errors import BadRequest, NotFound, ParseError
 from ngsi.registration import Registration
 from ngsi.service_path import EVERYWHERE
 from ngsi.v2.document import load_document
@@ -48,7 +49,7 @@ class RegistrationRoutes:
     async def create(self, call: Call) -> web.Response:
         """POST /v2/registrations."""
         registration = decode_registration(
-            load_document(await call.body()),
+            await _read_document(call),
             self._engine.new_id(),
             call.origin.scope.home,
             self._any_pattern,
@@ -66,7 +67,7 @@ class RegistrationRoutes:
 
     async def patch(self, call: Call) -> web.Response:
         """PATCH /v2/registrations/{id}, which the standard has and Orion has not."""
-        document = load_document(await call.body())
+        document = await _read_document(call)
         changed = update_registration(document, self._find(call), self._any_pattern)
         self._engine.put_registration(call.origin.tenant, changed)
         await self._engine.committed()
@@ -84,3 +85,11 @@ class RegistrationRoutes:
         if paths and paths[0] != registration.service_path:
             raise NotFound(REGISTRATION_NOT_FOUND)
         return registration
+
+
+async def _read_document(call: Call) -> Any:
+    try:
+        return load_document(await call.body())
+    except ParseError as error:
+        # Here alone Orion gives it another name.
+        raise BadRequest(error.description) from None

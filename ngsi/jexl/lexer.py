@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 _TOKEN: Final = re.compile(
     r"""
     (?P<space>\s+)
-  | (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
+  | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
   | (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
   | (?P<identifier>[A-Za-z_$][A-Za-z0-9_$]*)
   | (?P<symbol>//|==|!=|>=|<=|&&|\|\||[-+*/%^<>()\[\]{},.:?|])
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.ASCII,
 )
 
 
@@ -29,18 +28,21 @@ class Token(NamedTuple):
     text: str
 
 
-def tokenize(expression: str) -> Iterator[Token]:
+def tokenize(expression: str) -> list[Token]:
     """The tokens of an expression, with an end token; raises JexlError."""
+    tokens: list[Token] = []
     position = 0
-    while position < len(expression):
-        match = _TOKEN.match(expression, position)
-        if match is None:
-            raise JexlError(f"unexpected character at {position}")
+    for match in _TOKEN.finditer(expression):
+        if match.start() != position:
+            break
         position = match.end()
         kind = match.lastgroup or ""
         if kind != "space":
-            yield Token(kind, match.group())
-    yield Token("end", "")
+            tokens.append(Token(kind, match.group()))
+    if position != len(expression):
+        raise JexlError(f"unexpected character at {position}")
+    tokens.append(Token("end", ""))
+    return tokens
 
 
 def unquote(literal: str) -> str:

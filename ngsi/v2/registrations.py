@@ -28,7 +28,7 @@ def decode_registration(
     Without `any_pattern` entities may be given by the idPattern ".*" only, as Orion has it.
     """
     _check_object(document)
-    description = read_description(document)
+    description = _read_description(document)
     if "dataProvided" not in document:
         raise BadRequest("the field /dataProvided/ is missing in payload")
     entities, attributes = _decode_data_provided(document["dataProvided"], any_pattern)
@@ -50,7 +50,7 @@ def update_registration(
     Identity, service path and counters are kept. Source: NGSIv2, "Update Registration".
     """
     _check_object(document)
-    description = read_description(document)
+    description = _read_description(document)
     changed = replace(registration)
     if description is not None:
         changed.description = description
@@ -64,6 +64,12 @@ def update_registration(
     return changed
 
 
+def _read_description(document: dict[str, Any]) -> str | None:
+    if "description" in document and type(document["description"]) is not str:
+        raise BadRequest("invalid description")
+    return read_description(document)
+
+
 def _check_object(document: Any) -> None:
     if type(document) is not dict:
         raise BadRequest("not a JSON object")
@@ -75,7 +81,9 @@ def _decode_lifetime(document: dict[str, Any], registration: Registration) -> No
     text = read_string(document, "expires")
     if text is not None:
         registration.expires = read_expires(text, "the field /expires/ has an invalid format")
-    status = read_string(document, "status", "/status/")
+    status = document.get("status")
+    if "status" in document and type(status) is not str:
+        raise BadRequest("/status/ must be a string")
     if status not in (None, "active", "inactive"):
         raise BadRequest("invalid value for /status/")
     if status is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import threading
@@ -110,7 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(answer.payload)))
         self.end_headers()
         if answer.status != 204:
-            self.wfile.write(answer.payload)
+            with contextlib.suppress(ConnectionError):  # who waits no longer, hangs up
+                self.wfile.write(answer.payload)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Keep standard error for the tests."""

@@ -6,12 +6,13 @@ deprecated usages"; Orion's cases for issues 1585, 4121 and 4616.
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.integration.broker_log import await_lines, read_lines, read_messages
-from tests.integration.endpoints import refuse_connections
+from tests.integration.endpoints import WAIT_TIMEOUT_S, refuse_connections
 from tests.integration.subscriptions import document
 
 if TYPE_CHECKING:
@@ -86,21 +87,35 @@ class TestNotifications:
         assert not [text for text in read_messages(api.broker) if "Releasing" in text]
 
     def test_released_by_a_delivery(self, start: Start) -> None:
-        from tests.integration.conftest import Receiver
-
         api = start()
-        receiver = Receiver()
-        receiver.close()
-        api.subscribe(document(receiver.url))
-        api.create({"id": "E", "x": {"value": 1}})
-        place = receiver.url.removeprefix("http://")
-        await_lines(api.broker, f"Raising alarm NotificationError {place}: ")
-        revived = Receiver(receiver.port)
-        try:
+        with socket.socket() as endpoint:
+            endpoint.bind(("127.0.0.1", 0))  # connections are refused until it listens
+            place = f"127.0.0.1:{endpoint.getsockname()[1]}/notify"
+            api.subscribe(document(f"http://{place}"))
+            api.create({"id": "E", "x": {"value": 1}})
+            await_lines(api.broker, f"Raising alarm NotificationError {place}: ")
+            endpoint.listen()
+            endpoint.settimeout(WAIT_TIMEOUT_S)
             api.put("/v2/entities/E/attrs/x/value", b"2", content_type="text/plain")
-            await_lines(api.broker, f"Releasing alarm NotificationError {place}")
-        finally:
-            revived.close()
+            connection, _ = endpoint.accept()
+            with connection:
+                connection.sendall(
+                    b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+                )
+                # Any response counts as a success, as in Orion.
+                await_lines(api.broker, f"Releasing alarm NotificationError {place}")
+
+
+def test_mqtt_connection(start: Start) -> None:
+    api = start()
+    with socket.socket() as endpoint:
+        endpoint.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{endpoint.getsockname()[1]}"
+        subscription = document("")
+        subscription["notification"] = {"mqtt": {"url": f"mqtt://{place}", "topic": "t"}}
+        api.subscribe(subscription)
+        api.create({"id": "E", "x": {"value": 1}})
+        await_lines(api.broker, f"Raising alarm MqttConnectionError {place}: ")
 
 
 class TestSummary:

@@ -145,6 +145,18 @@ class TestOutgoing:
             "outgoingTransactionErrors": 1,
         }
 
+    def test_forwarded_requests(self, own: Api) -> None:
+        with refuse_connections() as url:
+            registration = {
+                "dataProvided": {"entities": [{"id": "E", "type": "T"}], "attrs": ["x"]},
+                "provider": {"http": {"url": url}},
+            }
+            assert own.post("/v2/registrations", registration, service_path="/A").status == 201
+            own.get("/v2/entities/E", type="T", service_path="/A")
+        sent = await_outgoing(own, "A")
+        assert sent.pop("outgoingTransactionRequestSize") > 0
+        assert sent == {"outgoingTransactions": 1, "outgoingTransactionErrors": 1}
+
 
 def await_outgoing(api: Api, subservice: str) -> dict[str, int]:
     """The figures of what was sent for a subservice, when there are any."""

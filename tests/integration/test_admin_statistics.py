@@ -22,7 +22,13 @@ PATH = "/statistics"
 RESET = {"message": "All statistics counter reset"}
 SECONDS = ("measuring_interval_in_secs", "uptime_in_secs")
 SEMAPHORES = (
-    "request dbConnectionPool transaction subCache connectionContext timeStat metrics".split()
+    "request",
+    "dbConnectionPool",
+    "transaction",
+    "subCache",
+    "connectionContext",
+    "timeStat",
+    "metrics",
 )
 
 

@@ -138,7 +138,7 @@ class TestLimit:
     ) -> tuple[Reply, Reply, list[str]]:
         """A query and an update that three providers have a part in; who was asked."""
         names = ("A", "B", "C")
-        asked = []
+        asked: list[str] = []
         api = connect(start_broker("-cprForwardLimit", limit), "")
         with ScriptedProvider() as first, ScriptedProvider() as second, ScriptedProvider() as third:
             for name, one in zip(names, (first, second, third), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import hypothesis.strategies as st
 from hypothesis import settings
@@ -128,6 +129,22 @@ class TableMachine(RuleBasedStateMachine):
         for token in reversed(query.order_by):
             hits.sort(key=_order_key(token.removeprefix("!")), reverse=token.startswith("!"))
         assert page.entities == hits[query.offset : query.offset + query.limit]
+
+    @rule(query=queries, start=st.integers(-1, 40))
+    def follow_cursor(self, query: EntityQuery, start: int) -> None:
+        hits = [entity for entity in self.entities if query.matches(entity)]
+        after: int | None = start
+        seen: list[Entity] = []
+        while after is not None:
+            page = asyncio.run(find_entities(self.table, replace(query, after=after)))
+            assert page.total == (len(hits) if query.count else None)
+            assert len(page.entities) <= query.limit
+            seen += page.entities
+            after = page.last
+            if query.limit == 0:
+                break
+        if query.limit:
+            assert seen == [entity for entity in hits if entity.sequence > start]
 
     @invariant()
     def indexes_agree(self) -> None:

@@ -21,6 +21,7 @@ from broker.settings import (
     State,
     page,
 )
+from broker.settings.flags import read_given
 
 ROOT = Path(__file__).parents[3]
 OWN = [row for row in TABLE if row.state is not State.IGNORED]
@@ -263,13 +264,12 @@ def test_notes_never_hold_a_value() -> None:
     assert "s3cret" not in repr(settings)
 
 
-@pytest.mark.parametrize(
-    "row", [row for row in OWN if row.state is State.LATER and row.is_switch], ids=named
-)
-def test_what_has_no_effect_yet_is_noted(row: Setting) -> None:
-    (note,) = load(row.flags[0]).ignored
-    assert "no effect yet" in note
-    assert load(**{row.variables[0]: "FALSE"}).ignored == ()
+def test_what_has_no_effect_yet_is_noted() -> None:
+    row = Setting(default=False, help="do it", name="it", orion="-it ORION_IT", state=State.LATER)
+    values, notes = read_given([row], ["-it"], {})
+    assert values == {"it": True}
+    assert notes == ("-it/--it is accepted and has no effect yet: do it",)
+    assert read_given([row], [], {"ORION_IT": "FALSE"}) == ({"it": False}, ())
 
 
 def test_misspelt_variables_are_noted_and_service_links_are_not() -> None:

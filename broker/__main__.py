@@ -27,14 +27,13 @@ def main(argv: Sequence[str]) -> int:
     """Run a broker until a signal ends it; returns the exit code."""
     try:
         settings = Settings.load(argv, os.environ)
-    except SettingsError as error:
-        print(f"rigel broker: {error}", file=sys.stderr)
-        return 2
-    try:
         limits = logs.configure(settings)
         server = Server(settings, __version__, limits)
         uvloop.run(_serve(server, settings))
-    except (OSError, SettingsError, JournalError, StateError) as error:
+    except SettingsError as error:
+        print(f"rigel broker: {error}", file=sys.stderr)
+        return 2
+    except (OSError, JournalError, StateError) as error:
         print(f"rigel broker: {error}", file=sys.stderr)
         return 1
     return 0

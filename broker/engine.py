@@ -552,7 +552,7 @@ class Engine:
     def has_providers(self, tenant_name: str) -> bool:
         """Whether requests to the tenant may have to be forwarded to context providers."""
         tenant = self._tenants.get(tenant_name)
-        return tenant is not None and len(tenant.providers) > 0
+        return tenant is not None and bool(tenant.registrations)
 
     def count_forwarding(
         self, tenant_name: str, registration: Registration, at: float, is_success: bool

@@ -162,7 +162,20 @@ class Server:
         return "the broker is shutting down" if self._draining else ""
 
     async def start(self) -> list[tuple[str, int]]:
-        """Listen, load and begin to serve; returns the addresses listened on."""
+        """Listen, load and begin to serve; returns the addresses listened on.
+
+        When it fails, all that was opened is closed again.
+        """
+        try:
+            return await self._start()
+        except BaseException:
+            await self._runner.cleanup()
+            await self._provider_client.close()
+            await self.outlets.close()
+            await self.journal.close()
+            raise
+
+    async def _start(self) -> list[tuple[str, int]]:
         loop = asyncio.get_running_loop()
         self.journal.start(loop)
         await self.outlets.start()

@@ -88,6 +88,8 @@ def enclosing_arc(arcs: Iterable[Arc]) -> Arc:
     """The shortest arc that holds all `arcs` (at least one): all but the widest gap."""
     ordered = sorted(arcs)
     first_west, reach = ordered[0]
+    # Arcs that go on beyond 180 lie in the gaps behind -180, too.
+    reach = max(reach, max(east for _, east in ordered) - 360.0)
     widest_gap = 0.0
     arc = None
     for west, east in ordered[1:]:

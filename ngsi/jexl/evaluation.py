@@ -233,28 +233,28 @@ def _is_same(left: JsonValue, right: JsonValue, budget: Budget) -> bool:
     pairs: list[tuple[Any, Any]] = [(left, right)]
     while pairs:
         one, other = pairs.pop()
-        kind: type = type(one)
-        if kind is dict or kind is list:
-            if kind is not type(other) or len(one) != len(other):
+        if _is_number(one) and _is_number(other):
+            if one != other:
+                return False
+            continue
+        kind = type(one)
+        if kind is not type(other):
+            return False
+        if kind is dict:
+            if one.keys() != other.keys():
                 return False
             budget.spend((len(one) + 1) * _COMPARE_UNITS)
-            if kind is list:
-                pairs.extend(zip(one, other, strict=True))
-            elif one.keys() != other.keys():
+            pairs.extend((value, other[name]) for name, value in one.items())
+        elif kind is list:
+            if len(one) != len(other):
                 return False
-            else:
-                pairs.extend((value, other[name]) for name, value in one.items())
-        elif kind is str:
-            if kind is not type(other) or len(one) != len(other):
-                return False
-            budget.spend_text(len(one))
+            budget.spend((len(one) + 1) * _COMPARE_UNITS)
+            pairs.extend(zip(one, other, strict=True))
+        else:
+            if kind is str and len(one) == len(other):
+                budget.spend_text(len(one))
             if one != other:
                 return False
-        elif _is_number(one) and _is_number(other):
-            if one != other:
-                return False
-        elif kind is not type(other) or one != other:
-            return False
     return True
 
 

@@ -60,3 +60,12 @@ def test_custom_notifications_switched_off(
     assert delivery.headers["Ngsiv2-AttrsFormat"] == "normalized"
     (entity,) = delivery.data
     assert list(entity) == ["id", "type", "A"]
+
+
+def test_port_that_is_taken(start_broker: StartBroker) -> None:
+    taken = start_broker()
+    with pytest.raises(RuntimeError, match="ddress already in use") as failure:
+        start_broker("--port", str(taken.port))
+    # One sentence, nothing of what was opened before is left to complain.
+    (line,) = str(failure.value).splitlines()[1:]
+    assert line.startswith("rigel broker: ")

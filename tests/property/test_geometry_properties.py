@@ -361,6 +361,7 @@ def test_where_on_earth_does_not_matter(
 
 
 @untimed
+@example(("MultiLineString", [[(0.0, 0.0), (0.0, 1.0)], [(1.0, 0.0), (-1.0, 0.0)]]), "equals", 180)
 @given(geometries, st.sampled_from(["coveredBy", "intersects", "equals"]), shifts)
 def test_bounds_hold_the_shape(geometry: tuple[str, Any], georel: str, shift: int) -> None:
     """Every position of a shape is in its bounds, and the bounds are no wider than needed."""

@@ -8,18 +8,17 @@ gets the records, the triggered notifications are made. Replies and notification
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 
 from broker import records
 from broker.deprecations import Deprecations
 from broker.journal import MAX_PAYLOAD_BYTES
 from broker.location import describe_subjects, find_location, parse_location
-from broker.messages import Message, MessageFactory, MessageRules
-from broker.notifier import Outcome
+from broker.messages import MessageRules
 from broker.object_ids import ObjectIds
 from broker.origin import Origin
 from broker.ports import JournalPort, NotifierPort
+from broker.publisher import Publisher
 from broker.tenant import Tenant
 from broker.update import EntityChange, UpdateOptions, compute_change, new_attribute
 from broker.update_report import UpdateReport
@@ -32,7 +31,6 @@ from ngsi.errors import (
     Unprocessable,
 )
 from ngsi.instants import DATE_TYPES, parse_instant
-from ngsi.macros import MacroError
 from ngsi.model import (
     DATE_EXPIRES,
     DEFAULT_ENTITY_TYPE,
@@ -44,10 +42,8 @@ from ngsi.model import (
     UpdateAction,
 )
 from ngsi.registration import Registration
-from ngsi.subscription import HttpReceiver, Subscription, SubscriptionStatus
+from ngsi.subscription import Subscription
 from ngsi.v2.entities import WRONG_EXPIRY
-
-_log = logging.getLogger("rigel.engine")
 
 ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
 SUBSCRIPTION_NOT_FOUND = "The requested subscription has not been found. Check id"
@@ -74,14 +70,11 @@ class Engine:
     ) -> None:
         self.deprecations = deprecations
         self._journal = journal
-        self._notifier = notifier
         self._clock = clock
-        self._rules = rules
         self._tenants: dict[str, Tenant] = {}
+        self._publisher = Publisher(journal, notifier, clock, rules, self._tenants)
         self._ids = ObjectIds(clock)
-        self._outbox: list[Message] = []
         # With counters not yet journaled, and their tenants.
-        self._progressed: dict[Subscription, str] = {}
         self._forwarded: dict[Registration, str] = {}
 
     def restore(self) -> None:
@@ -277,7 +270,7 @@ class Engine:
         self._journal.put(records.entity_key(tenant.name, entity), document)
         if tenant.subscriptions:
             names = frozenset(attributes)
-            self._publish(
+            self._publisher.publish(
                 tenant,
                 origin,
                 EntityEvent(
@@ -299,7 +292,7 @@ class Engine:
             event = EntityEvent(
                 entity, entity.attributes, AlterationType.DELETE, nothing, nothing, nothing
             )
-            self._publish(tenant, origin, event)
+            self._publisher.publish(tenant, origin, event)
 
     def _apply(
         self,
@@ -325,7 +318,7 @@ class Engine:
                 change.previous,
                 change.actions,
             )
-            self._publish(tenant, origin, event)
+            self._publisher.publish(tenant, origin, event)
 
     def _store(
         self, tenant: Tenant, entity: Entity, change: EntityChange, action: UpdateAction, now: float
@@ -382,103 +375,12 @@ class Engine:
                 removed += 1
         return removed
 
-    # Notifications
-
-    def _publish(self, tenant: Tenant, origin: Origin, event: EntityEvent) -> None:
-        handles = tenant.matcher.match(event)
-        if not handles:
-            return
-        now = self._clock()
-        messages = MessageFactory(event, origin, self._rules, self._record)
-        for handle in handles:
-            subscription = tenant.matcher[handle]
-            if not subscription.is_triggered_now(now) or not messages.passes(subscription):
-                continue
-            try:
-                message = messages.make(subscription, tenant.name)
-            except MacroError as error:
-                _log.error("Notification (subId: %s) not sent: %s", subscription.id, error)
-                self._count_failure(subscription, tenant.name, str(error))
-                continue
-            if message is None:
-                continue
-            counters = subscription.counters
-            counters.times_sent += 1
-            counters.last_notification = now
-            self._progressed[subscription] = tenant.name
-            if subscription.status is SubscriptionStatus.ONESHOT:
-                subscription.status = SubscriptionStatus.INACTIVE
-                self._journal_progress(subscription, tenant.name)
-            if not self._outbox:
-                # In the next turn, when all of this turn's changes are in the batch.
-                asyncio.get_running_loop().call_soon(self._await_commit)
-            self._outbox.append(message)
-
-    def _await_commit(self) -> None:
-        batch, self._outbox = self._outbox, []
-        self.committed().add_done_callback(lambda commit: self._send(commit, batch))
-
-    def _send(self, commit: asyncio.Future[None], batch: list[Message]) -> None:
-        if commit.cancelled() or commit.exception() is not None:
-            _log.error("%d notifications dropped: their change was not committed", len(batch))
-            return
-        for message in batch:
-            if not self._notifier.send(message):
-                outcome = Outcome(
-                    at=self._clock(), status=None, failure="notification queue is full"
-                )
-                self._record(message, outcome)
-
-    def _record(self, message: Message, outcome: Outcome) -> None:
-        """Count how a delivery went."""
-        tenant = self._tenants.get(message.tenant)
-        if tenant is None:
-            return
-        subscription = tenant.subscriptions.get(message.subscription_id)
-        if subscription is None:
-            return
-        if outcome.failure is None:
-            counters = subscription.counters
-            self._progressed[subscription] = tenant.name
-            counters.last_success = outcome.at
-            counters.last_success_code = outcome.status
-            counters.fails_counter = 0
-        else:
-            # As Orion, a reason is shown for receivers over HTTP alone.
-            is_http = isinstance(subscription.delivery.receiver, HttpReceiver)
-            self._count_failure(subscription, tenant.name, outcome.failure if is_http else None)
-
-    def _count_failure(self, subscription: Subscription, tenant: str, reason: str | None) -> None:
-        counters = subscription.counters
-        self._progressed[subscription] = tenant
-        counters.last_failure = self._clock()
-        counters.last_failure_reason = reason
-        counters.fails_counter += 1
-        limit = subscription.delivery.max_fails_limit
-        if (
-            limit is not None
-            and counters.fails_counter > limit
-            and subscription.status is not SubscriptionStatus.INACTIVE
-        ):
-            subscription.status = SubscriptionStatus.INACTIVE
-            _log.warning(
-                "Subscription %s automatically disabled due to failsCounter (%d) "
-                "overpasses maxFailsLimit (%d)",
-                subscription.id,
-                counters.fails_counter,
-                limit,
-            )
-
     def journal_counters(self) -> None:
         """Give the journal the counters that changed; called once a second and at the end."""
-        if not self._progressed and not self._forwarded:
+        if not self._publisher.has_progress and not self._forwarded:
             return
         self._journal.admit()
-        progressed, self._progressed = self._progressed, {}
-        for subscription, tenant in progressed.items():
-            # A subscription that was replaced or removed meanwhile has no record to patch.
-            if self.tenant(tenant).subscriptions.get(subscription.id) is subscription:
-                self._journal_progress(subscription, tenant)
+        self._publisher.journal_progress()
         forwarded, self._forwarded = self._forwarded, {}
         for registration, tenant in forwarded.items():
             if self.tenant(tenant).registrations.get(registration.id) is registration:
@@ -486,12 +388,6 @@ class Engine:
                     records.registration_key(tenant, registration.id),
                     records.encode_forwarding(registration),
                 )
-
-    def _journal_progress(self, subscription: Subscription, tenant: str) -> None:
-        self._journal.patch(
-            records.subscription_key(tenant, subscription.id),
-            records.encode_subscription_progress(subscription),
-        )
 
     # Subscriptions
 

@@ -366,8 +366,6 @@ async def _run(relay: Relay, ask: _Ask, page: _Page) -> None:
         batch = await _send(relay, ask, (ask.selector,), limit, skip, page)
         if batch is None:
             return
-        if narrowed is not None and batch.is_whole:
-            batch = batch._replace(total=len(batch.entities))
     if narrowed is not None and (batch is None or not batch.is_whole):
         batch = await _send(relay, ask, narrowed, limit, skip, page)
     if batch is not None:
@@ -398,8 +396,9 @@ async def _send(
         if answer.total is None or legacy:
             # A provider that knows nothing of pages has sent all.
             return _Batch(found[skip : skip + limit], len(found), is_whole=True)
-        is_whole = skip == 0 and count >= answer.total
-        return _Batch(found, answer.total, is_whole)
+        if skip == 0 and count >= answer.total:
+            return _Batch(found, len(found), is_whole=True)
+        return _Batch(found, answer.total, is_whole=False)
 
     attributes = () if ask.takes_all else tuple(ask.attributes)
     forward = Forward(

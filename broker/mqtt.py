@@ -117,7 +117,11 @@ class _Client(aiomqtt.Client):
         self._client._create_socket_connection = lambda: wire  # type: ignore[method-assign]
 
     def hang_up(self) -> None:
-        """Close the socket of a client that was refused or got no answer."""
+        """Leave a broker that refused or did not answer.
+
+        Paho says goodbye and closes the socket in the next turns of the loop. Nobody else may
+        close it: libuv aborts the process for a closed socket that it still watches.
+        """
         self._client.disconnect()
 
 
@@ -214,7 +218,6 @@ class MqttNotifier:
             await client.__aenter__()
         except BaseException:
             client.hang_up()
-            wire.close()
             raise
         return client
 

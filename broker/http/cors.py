@@ -10,10 +10,11 @@ from typing import Final
 
 from aiohttp import web
 
+from broker.http.paging import NEXT_CURSOR_HEADER
 from broker.http.replies import Reply
 
 ANY_ORIGIN: Final = "__ALL"  # Orion's spelling
-_EXPOSED_HEADERS: Final = "Fiware-Correlator, Fiware-Total-Count, Fiware-Next-Cursor, Location"
+_EXPOSED_HEADERS: Final = "Fiware-Correlator, Fiware-Total-Count, Location"
 _ALLOWED_HEADERS: Final = (
     "Content-Type, Fiware-Service, Fiware-Servicepath, Ngsiv2-AttrsFormat, Fiware-Correlator, "
     "X-Forwarded-For, X-Real-IP, X-Auth-Token, Authorization"
@@ -44,7 +45,10 @@ class Cors:
         headers = response.headers
         shared_by_all = self._allowed_origin == ANY_ORIGIN
         headers["Access-Control-Allow-Origin"] = "*" if shared_by_all else self._allowed_origin
-        headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+        exposed = _EXPOSED_HEADERS
+        if NEXT_CURSOR_HEADER in headers:
+            exposed += f", {NEXT_CURSOR_HEADER}"
+        headers["Access-Control-Expose-Headers"] = exposed
         if request.method == "OPTIONS":
             headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
             headers["Access-Control-Max-Age"] = str(self._max_age_s)

@@ -106,6 +106,14 @@ class TestAnyOrigin:
         ):
             assert reply.status == status
             assert cors_headers(reply) == shared("*")
+        # Where there is one, pages may read the next cursor.
+        reply = api.get("/v2/entities?cursor=start&limit=0", headers=origin)
+        assert cors_headers(reply) == {
+            **shared("*"),
+            "access-control-expose-headers": (
+                "Fiware-Correlator, Fiware-Total-Count, Location, Fiware-Next-Cursor"
+            ),
+        }
 
     def test_no_origin_no_headers(self, open_broker: BrokerProcess, connect: Connect) -> None:
         api = connect(open_broker, "")

@@ -439,6 +439,19 @@ class TestLegacy:
         information = api.get(f"/v2/registrations/{registration}").json["forwardingInformation"]
         assert "lastSuccess" in information
 
+    def test_pages(self, api: Api, provider: ScriptedProvider) -> None:
+        elements = [
+            {"contextElement": {"id": name, "type": "T", "attributes": [{"name": "A"}]}}
+            for name in ("E1", "F1", "E2", "E3")
+        ]
+        provider.answer = Answer({"contextResponses": elements})
+        register(api, provider.url, ANY, legacy=True)
+        for offset, expected in ((0, ["E1", "E2"]), (1, ["E2", "E3"]), (2, ["E3"]), (3, [])):
+            page = {"idPattern": "^E", "limit": 2, "offset": offset, "options": "count"}
+            reply = api.get("/v2/entities", **page)
+            assert [entity["id"] for entity in reply.json] == expected
+            assert reply.headers["Fiware-Total-Count"] == "3"
+
     @pytest.mark.parametrize(
         "answer",
         [

@@ -45,7 +45,8 @@ class TestBodies:
         assert api.request(method, path).refusal == NO_LENGTH
         assert api.request(method, path, b"").refusal == NO_LENGTH
 
-    @pytest.mark.parametrize(("method", "path"), WITH_BODY)
+    # The last, registrations, has an error of its own: see test_registrations.py.
+    @pytest.mark.parametrize(("method", "path"), WITH_BODY[:-1])
     def test_no_json(self, api: Api, method: str, path: str) -> None:
         api.create({"id": "E", "A": {"value": 1}})
         assert api.request(method, path, b'{"a": ').refusal == PARSE_ERROR

@@ -273,8 +273,7 @@ class TestBounds:
     @pytest.mark.parametrize("count", [MAX_DEPTH - 1, MAX_DEPTH, 4000])
     @pytest.mark.parametrize(("opening", "closing"), ["()", "[]", ("{a:", "}"), ("1|len(", ")")])
     def test_nesting(self, count: int, opening: str, closing: str) -> None:
-        inner = "" if opening == "[" else "1"
-        text = (opening * count + inner + closing * count)[:MAX_LENGTH]
+        text = (opening * count + "1" + closing * count)[:MAX_LENGTH]
         value = evaluate(text, {})
         assert count < MAX_DEPTH or value is None
 

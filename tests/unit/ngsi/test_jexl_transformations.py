@@ -81,7 +81,7 @@ CASES: dict[str, list[tuple[str, Any, Any]]] = {
         ("", "25.9", None),
         ("", "10 m/s", None),
         ("", "1_000", None),
-        ("", "１２", None),
+        ("", "٣٤", None),
         ("", "", None),
         ("", True, None),
         ("", "1" * 5000, None),

@@ -28,6 +28,7 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "broker": Command("broker.__main__", "run a context broker (takes the flags of Orion)"),
     "journal": Command("broker.journal.command", "verify, export or cut a broker's journal"),
+    "import": Command("importer.command", "bring the data of a FIWARE Orion over"),
     "settings": Command("broker.settings.page", "list the settings (--markdown: as a page)"),
     "demo": Command("demo.__main__", "show a city at work on a broker of its own"),
 }

@@ -6,6 +6,7 @@ patching" and "Evaluation priority".
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -19,6 +20,9 @@ from ngsi.v2.entities import EVAL_PRIORITY, LAST_PRIORITY, decode_patch_attribut
 _NOT_TO_OVERRIDE: Final = frozenset({"fiware-correlator", "ngsiv2-attrsformat"})
 # What may stand in a URL as it is; anything else would break the request line.
 _URL_CHARACTERS: Final = "!#$%&'()*+,/:;=?@[]~"
+# RFC 9110, sections 5.1 and 5.5; anything else could begin a header or request of its own.
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 def fill_url(receiver: HttpReceiver, macros: Macros) -> str:
@@ -60,8 +64,11 @@ def fill_headers(headers: dict[str, str], receiver: HttpReceiver, macros: Macros
         for name, value in sorted(custom.items())
         if value and name not in _NOT_TO_OVERRIDE
     }
-    if any("\r" in value or "\n" in value for value in filled.values()):
-        raise MacroError("a header holds a line break")
+    for name, value in filled.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise MacroError(f"malformed header name: {name!r}")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise MacroError(f"header {name} holds a line break or a control character")
     return filled
 
 

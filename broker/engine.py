@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from broker import records
 from broker.deprecations import Deprecations
-from broker.journal import MAX_PAYLOAD_BYTES
+from broker.journal import MAX_KEY_BYTES, MAX_PAYLOAD_BYTES
 from broker.location import describe_subjects, find_location, parse_location
 from broker.messages import MessageRules
 from broker.object_ids import ObjectIds
@@ -49,6 +50,8 @@ ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
 SUBSCRIPTION_NOT_FOUND = "The requested subscription has not been found. Check id"
 REGISTRATION_NOT_FOUND = "The requested registration has not been found. Check id"
 
+# Smaller documents find room in what every change is admitted with.
+_LARGE_DOCUMENT_BYTES = 1024 * 1024
 # An entity id, type and service path together, as Orion (its database's longest key).
 _MAX_IDENTITY_LENGTH = 1013
 
@@ -87,25 +90,26 @@ class Engine:
             kind, tenant, *identity = records.split_key(key)
             try:
                 if kind == records.ENTITY:
-                    entities.append((tenant, records.decode_entity(identity, document)))
+                    entity = records.decode_entity(identity, document)
+                    if entity.location is not None:
+                        entity.shape = parse_location(entity.attributes[entity.location])
+                    entity.expires = _expiry(entity.attributes)
+                    entities.append((tenant, entity))
                 elif kind == records.SUBSCRIPTION:
                     subscription = records.decode_stored_subscription(identity, document)
-                    self.tenant(tenant).subscriptions[subscription.id] = subscription
+                    self._own(tenant).subscriptions[subscription.id] = subscription
                 elif kind == records.REGISTRATION:
                     registration = records.decode_stored_registration(identity, document)
-                    self.tenant(tenant).registrations[registration.id] = registration
+                    self._own(tenant).registrations[registration.id] = registration
                 else:
                     raise ValueError(f"unknown kind of record {kind!r}")
-            except (NgsiError, LookupError, TypeError, ValueError) as error:
+            except (NgsiError, AttributeError, LookupError, TypeError, ValueError) as error:
                 raise StateError(
                     f"the journal's document of {key!r} is unreadable: {error}"
                 ) from error
         entities.sort(key=lambda item: item[1].sequence)
         for tenant, entity in entities:
-            if entity.location is not None:
-                entity.shape = parse_location(entity.attributes[entity.location])
-            entity.expires = _expiry(entity.attributes)
-            self.tenant(tenant).entities.insert(entity)
+            self._own(tenant).entities.insert(entity)
         for state in self._tenants.values():
             # Ids grow with time, so their order is that of creation.
             subscriptions = sorted(state.subscriptions.items())
@@ -118,53 +122,71 @@ class Engine:
                 state.put_registration(registration)
 
     def tenant(self, name: str) -> Tenant:
-        """The tenant of that name; tenants come into being when they are named."""
+        """The tenant of that name, to be read; one without content is not kept."""
+        return self._tenants.get(name) or Tenant(name)
+
+    def _own(self, name: str) -> Tenant:
+        """The tenant of that name, to get content."""
         tenant = self._tenants.get(name)
         if tenant is None:
             tenant = self._tenants[name] = Tenant(name)
         return tenant
 
     def tenants(self) -> list[Tenant]:
-        """All tenants that were named so far."""
+        """All tenants that had content so far."""
         return list(self._tenants.values())
 
     def committed(self) -> asyncio.Future[None]:
         """The future of the commit of all changes made in this turn of the loop."""
         return self._journal.committed()
 
+    @property
+    def dropped_notifications(self) -> int:
+        """Notifications that were not made, as too many waited for their commit."""
+        return self._publisher.dropped
+
+    async def hand_over(self) -> None:
+        """Wait until the notifications of all changes made so far are with the notifier, or
+        were dropped."""
+        await self._publisher.hand_over()
+
     # Entities
 
     def create_entity(
         self, origin: Origin, update: EntityUpdate, upsert: bool, options: UpdateOptions
-    ) -> None:
-        """POST /v2/entities: a new entity, or with `upsert` append to an existing one."""
+    ) -> NgsiError | None:
+        """POST /v2/entities: a new entity, or with `upsert` append to an existing one.
+
+        Raises when nothing was done; returns what to tell the client about parts that were not,
+        after the commit of the others. So do the next two.
+        """
         assert update.type is not None
         if len(update.id) + len(update.type) + len(origin.scope.home) > _MAX_IDENTITY_LENGTH:
             raise BadRequest("Too long entity id/type/servicePath combination")
         found = self._find(origin, update)
         if found and not upsert:
             raise Unprocessable("Already Exists")
-        self._update_single(origin, update, found, UpdateAction.APPEND, options)
+        return self._update_single(origin, update, found, UpdateAction.APPEND, options)
 
     def update_entity(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
-    ) -> None:
+    ) -> NgsiError | None:
         """Update one entity that must exist; errors are those of a single entity."""
         found = self._find(origin, update)
         if not found:
             raise NotFound(ENTITY_NOT_FOUND)
-        self._update_single(origin, update, found, action, options)
+        return self._update_single(origin, update, found, action, options)
 
     def update_attribute(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
-    ) -> None:
+    ) -> NgsiError | None:
         """As `update_entity`, for an update that names one attribute, which must exist."""
         found = self._find(origin, update)
         if not found:
             raise NotFound(ENTITY_NOT_FOUND)
         if len(found) == 1 and not update.attributes.keys() <= found[0].attributes.keys():
             raise NotFound("The entity does not have such an attribute")
-        self._update_single(origin, update, found, action, options)
+        return self._update_single(origin, update, found, action, options)
 
     def update(
         self,
@@ -186,6 +208,7 @@ class Engine:
         for update in updates:
             found = tenant.entities.find(update.id, update.type, scope)
             try:
+                self._journal.admit()
                 self._update_one(tenant, origin, update, found, action, options, report)
             except NgsiError as error:
                 report.add_failure(error)
@@ -198,13 +221,12 @@ class Engine:
         found: list[Entity],
         action: UpdateAction,
         options: UpdateOptions,
-    ) -> None:
+    ) -> NgsiError | None:
         self._journal.admit()
         report = UpdateReport()
         tenant = self.tenant(origin.tenant)
         self._update_one(tenant, origin, update, found, action, options, report)
-        if report.error is not None:
-            raise report.error
+        return report.error
 
     def _find(self, origin: Origin, update: EntityUpdate) -> list[Entity]:
         scope = origin.scope.for_update()
@@ -265,9 +287,10 @@ class Engine:
         )
         entity.location, entity.shape, entity.expires = location, shape, expires
         document = records.encode_entity(entity, attributes, location, now)
-        entity.size = _check_size(len(document))
-        tenant.entities.insert(entity)
+        entity.size = self._check_size(document, "entity")
         self._journal.put(records.entity_key(tenant.name, entity), document)
+        self._tenants.setdefault(tenant.name, tenant)
+        tenant.entities.insert(entity)
         if tenant.subscriptions:
             names = frozenset(attributes)
             self._publisher.publish(
@@ -348,7 +371,7 @@ class Engine:
             is_patch = size <= MAX_PAYLOAD_BYTES
         if not is_patch:
             document = records.encode_entity(entity, attributes, location, now)
-            size = _check_size(len(document))
+            size = self._check_size(document, "entity")
         # Nothing was changed so far, and nothing fails from here on.
         if shape is not entity.shape:
             tenant.entities.move(entity, location, shape)
@@ -363,13 +386,13 @@ class Engine:
         else:
             self._journal.put(key, document)
 
-    def remove_expired(self) -> int:
-        """Delete the entities whose dateExpires is past; returns how many."""
+    def remove_expired(self, limit: int) -> int:
+        """Delete at most `limit` of the entities whose dateExpires is past; returns how many."""
         removed = 0
         now = self._clock()
         for tenant in self._tenants.values():
             origin = Origin(tenant=tenant.name, correlator="N/A", service_header=tenant.name)
-            for entity in tenant.entities.expired(now):
+            for entity in islice(tenant.entities.expired(now), limit - removed):
                 self._journal.admit()
                 self._delete(tenant, origin, entity)
                 removed += 1
@@ -389,6 +412,17 @@ class Engine:
                     records.encode_forwarding(registration),
                 )
 
+    def _check_size(self, document: bytes, what: str) -> int:
+        """The bytes of a document that can be kept; raises what the client hears otherwise."""
+        size = len(document)
+        if size > MAX_PAYLOAD_BYTES:
+            raise RequestEntityTooLarge(
+                f"{what} size: {size}, max size supported: {MAX_PAYLOAD_BYTES}"
+            )
+        if size > _LARGE_DOCUMENT_BYTES:
+            self._journal.admit(size + MAX_KEY_BYTES)
+        return size
+
     # Subscriptions
 
     def new_id(self) -> str:
@@ -398,11 +432,10 @@ class Engine:
     def put_subscription(self, tenant_name: str, subscription: Subscription) -> None:
         """Add a subscription or replace the one of that id."""
         self._journal.admit()
-        self.tenant(tenant_name).put_subscription(subscription)
-        self._journal.put(
-            records.subscription_key(tenant_name, subscription.id),
-            records.encode_subscription(subscription),
-        )
+        document = records.encode_subscription(subscription)
+        self._check_size(document, "subscription")
+        self._journal.put(records.subscription_key(tenant_name, subscription.id), document)
+        self._own(tenant_name).put_subscription(subscription)
 
     def subscription(self, tenant_name: str, subscription_id: str) -> Subscription:
         """The subscription of that id; raises NotFound."""
@@ -424,11 +457,10 @@ class Engine:
     def put_registration(self, tenant_name: str, registration: Registration) -> None:
         """Add a registration or replace the one of that id."""
         self._journal.admit()
-        self.tenant(tenant_name).put_registration(registration)
-        self._journal.put(
-            records.registration_key(tenant_name, registration.id),
-            records.encode_registration(registration),
-        )
+        document = records.encode_registration(registration)
+        self._check_size(document, "registration")
+        self._journal.put(records.registration_key(tenant_name, registration.id), document)
+        self._own(tenant_name).put_registration(registration)
 
     def registration(self, tenant_name: str, registration_id: str) -> Registration:
         """The registration of that id; raises NotFound."""
@@ -466,13 +498,6 @@ class Engine:
         else:
             forwarding.last_failure = at
         self._forwarded[current] = tenant_name
-
-
-def _check_size(size: int) -> int:
-    """The size of an entity's document, in bytes; raises RequestEntityTooLarge."""
-    if size > MAX_PAYLOAD_BYTES:
-        raise RequestEntityTooLarge(f"entity size: {size}, max size supported: {MAX_PAYLOAD_BYTES}")
-    return size
 
 
 def _expiry(attributes: dict[str, Attribute]) -> float | None:

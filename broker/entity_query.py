@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -25,6 +26,9 @@ from ngsi.query import Query
 from ngsi.service_path import ServicePathScope
 
 DISTANCE: Final = "geo:distance"
+SLICE_S: Final = 0.002  # of work on one query before others get their turn
+_CLOCK_STEP: Final = 64
+_PRUNE_LENGTH: Final = 1024
 _Key: TypeAlias = tuple[Any, ...]
 
 
@@ -154,20 +158,32 @@ async def _find_ordered(plan: _Plan, query: EntityQuery) -> EntityPage:
     async for hits in _filter(plan.blocks(), query):
         found += len(hits)
         best.extend((_sort_key(entity, query), entity.sequence, entity) for entity in hits)
-        best.sort(key=lambda item: item[:2])
-        del best[wanted:]
+        if len(best) > 2 * wanted + _PRUNE_LENGTH:
+            best.sort(key=_by_key)
+            del best[wanted:]
+    best.sort(key=_by_key)
+    del best[wanted:]
     entities = [entity for _, _, entity in best[query.offset :]]
     return EntityPage(entities, found if query.count else None)
 
 
+def _by_key(item: tuple[_Key, int, Entity]) -> tuple[_Key, int]:
+    return item[:2]
+
+
 async def _filter(blocks: Iterator[list[Entity]], query: EntityQuery) -> Any:
-    """The hits, block by block; other clients get their turn in between."""
-    first = True
+    """The hits in bounded portions; other clients get their turn every few milliseconds."""
+    # Entities between two looks at the clock: few where one takes long.
+    step = max(1, _CLOCK_STEP // (1 + len(query.selectors)))
+    deadline = time.perf_counter() + SLICE_S
     for block in blocks:
-        if not first:
-            await asyncio.sleep(0)
-        first = False
-        yield [entity for entity in block if query.matches(entity)]
+        hits: list[Entity] = []
+        for start in range(0, len(block), step):
+            if time.perf_counter() >= deadline:
+                await asyncio.sleep(0)
+                deadline = time.perf_counter() + SLICE_S
+            hits.extend(entity for entity in block[start : start + step] if query.matches(entity))
+        yield hits
 
 
 class _Plan:
@@ -354,11 +370,9 @@ async def list_type_names(table: EntityTable, scope: ServicePathScope) -> list[s
         return table.types()
     names = []
     for name in table.types():
-        if any(
-            scope.covers(entity.service_path)
-            for block in table.with_type(name).blocks()
-            for entity in block
-        ):
-            names.append(name)
-        await asyncio.sleep(0)
+        for block in table.with_type(name).blocks():
+            if any(scope.covers(entity.service_path) for entity in block):
+                names.append(name)
+                break
+            await asyncio.sleep(0)
     return names

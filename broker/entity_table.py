@@ -44,12 +44,9 @@ class EntityTable:
         found = self._by_id.get(entity_id)
         if found is None:
             return []
-        return [
-            entity
-            for entity in (found if isinstance(found, list) else (found,))
-            if (entity_type is None or entity.type == entity_type)
-            and scope.covers(entity.service_path)
-        ]
+        if not isinstance(found, list):
+            return [found] if _is_meant(found, entity_type, scope) else []
+        return [entity for entity in found if _is_meant(entity, entity_type, scope)]
 
     def with_id(self, entity_id: str) -> list[Entity]:
         """All entities of that id."""
@@ -149,6 +146,10 @@ class EntityTable:
         assert sorted(map(id, by_id)) == sorted(map(id, by_type)) == sorted(map(id, entities))
         assert len(self._places) == sum(entity.shape is not None for entity in entities)
         assert len(self._expiring) == sum(entity.expires is not None for entity in entities)
+
+
+def _is_meant(entity: Entity, entity_type: str | None, scope: ServicePathScope) -> bool:
+    return (entity_type is None or entity.type == entity_type) and scope.covers(entity.service_path)
 
 
 def _expiry(entity: Entity) -> float:

@@ -7,9 +7,16 @@ The native matcher takes this place behind the same door.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ngsi.model import AlterationType, EntityEvent
 from ngsi.service_path import covers
 from ngsi.subscription import Condition, Subscription
+
+# A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
+_CHANGE: Final = AlterationType.CHANGE
+_UPDATE: Final = AlterationType.UPDATE
+_DELETE: Final = AlterationType.DELETE
 
 
 class SubscriptionMatcher:
@@ -100,18 +107,18 @@ def is_triggered(subscription: Subscription, event: EntityEvent) -> bool:
 def _is_triggered_by_attributes(condition: Condition, event: EntityEvent) -> bool:
     alteration = event.alteration
     if (
-        alteration is AlterationType.CHANGE
+        alteration is _CHANGE
         and not event.changed_values
         and not condition.notify_on_metadata_change
     ):
-        alteration = AlterationType.UPDATE
+        alteration = _UPDATE
     wanted = condition.alteration_types
-    on_every_update = AlterationType.UPDATE in wanted
-    if alteration is AlterationType.DELETE:
+    on_every_update = _UPDATE in wanted
+    if alteration is _DELETE:
         return alteration in wanted
-    if alteration is AlterationType.UPDATE:
+    if alteration is _UPDATE:
         return on_every_update and _concerns(condition, event.updated)
-    if alteration is AlterationType.CHANGE and on_every_update:
+    if alteration is _CHANGE and on_every_update:
         return _concerns(condition, event.updated)
     if wanted and alteration not in wanted:
         return False

@@ -1,4 +1,4 @@
-"""What the engine asks of others, as small Protocols; the wiring gives the real ones."""
+"""What engine and publisher ask of others, as small Protocols; the wiring gives the real ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class JournalPort(Protocol):
     def load(self) -> Iterator[tuple[bytes, bytes]]:
         """The latest (key, JSON document) of everything kept."""
 
-    def admit(self) -> None:
-        """Raise InternalServerError when no change can be kept now."""
+    def admit(self, change_bytes: int = ..., /) -> None:
+        """Raise InternalServerError when no change of that size can be kept now."""
 
     def put(self, key: bytes, document: bytes) -> None:
         """Keep a whole document."""

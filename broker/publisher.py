@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
 
 from broker import records
 from broker.messages import Message, MessageFactory, MessageRules
@@ -22,6 +24,11 @@ from ngsi.model import EntityEvent
 from ngsi.subscription import HttpReceiver, Subscription, SubscriptionStatus
 
 _log = logging.getLogger("rigel.publisher")
+
+# Notifications between their change and its commit, of all turns of the loop together.
+MAX_WAITING: Final = 100_000
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+QUEUE_IS_FULL: Final = "notification queue is full"
 
 
 class Publisher:
@@ -40,7 +47,12 @@ class Publisher:
         self._clock = clock
         self._rules = rules
         self._tenants = tenants
-        self._outbox: list[Message] = []
+        self.dropped = 0  # notifications that were not made, as too many wait for their commit
+        self._waiting = 0
+        self._waiting_bytes = 0
+        # The notifications of one turn of the loop, and what they wait for.
+        self._batch: list[Message] = []
+        self._commit: asyncio.Future[None] | None = None
         # With counters not yet journaled, and their tenants.
         self._progressed: dict[Subscription, str] = {}
 
@@ -50,7 +62,10 @@ class Publisher:
         return bool(self._progressed)
 
     def publish(self, tenant: Tenant, origin: Origin, event: EntityEvent) -> None:
-        """Make the notifications that an event triggers; they leave after its commit."""
+        """Make the notifications that an event triggers; they leave after its commit.
+
+        The event's records must be with the journal. Never raises: the change is done.
+        """
         handles = tenant.matcher.match(event)
         if not handles:
             return
@@ -58,13 +73,18 @@ class Publisher:
         messages = MessageFactory(event, origin, self._rules, self._record)
         for handle in handles:
             subscription = tenant.matcher[handle]
-            if not subscription.is_triggered_now(now) or not messages.passes(subscription):
+            if not subscription.is_triggered_now(now):
                 continue
             try:
-                message = messages.make(subscription, tenant.name)
+                message = self._make(messages, subscription, tenant.name)
             except MacroError as error:
                 _log.error("Notification (subId: %s) not sent: %s", subscription.id, error)
                 self._count_failure(subscription, tenant.name, str(error))
+                continue
+            except Exception:
+                # One subscription's trouble is not that of the others, nor of the update.
+                _log.exception("Notification (subId: %s) not sent", subscription.id)
+                self._count_failure(subscription, tenant.name, "internal error")
                 continue
             if message is None:
                 continue
@@ -75,24 +95,45 @@ class Publisher:
             if subscription.status is SubscriptionStatus.ONESHOT:
                 subscription.status = SubscriptionStatus.INACTIVE
                 self._journal_one(subscription, tenant.name)
-            if not self._outbox:
-                # In the next turn, when all of this turn's changes are in the batch.
-                asyncio.get_running_loop().call_soon(self._await_commit)
-            self._outbox.append(message)
+            self._hold(message)
 
-    def _await_commit(self) -> None:
-        batch, self._outbox = self._outbox, []
-        self._journal.committed().add_done_callback(lambda commit: self._send(commit, batch))
+    def _make(
+        self, messages: MessageFactory, subscription: Subscription, tenant: str
+    ) -> Message | None:
+        if not messages.passes(subscription):
+            return None
+        if self._waiting >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
+            self.dropped += 1
+            self._count_failure(subscription, tenant, QUEUE_IS_FULL)
+            return None
+        return messages.make(subscription, tenant)
 
-    def _send(self, commit: asyncio.Future[None], batch: list[Message]) -> None:
+    def _hold(self, message: Message) -> None:
+        """Keep the notification until the commit of this turn's changes."""
+        self._waiting += 1
+        self._waiting_bytes += len(message.body)
+        commit = self._journal.committed()
+        if commit is not self._commit or commit.done():
+            self._commit, self._batch = commit, []
+            commit.add_done_callback(partial(self._send, self._batch))
+        self._batch.append(message)
+
+    async def hand_over(self) -> None:
+        """Wait until the notifications of all changes made so far are with the notifier, or
+        were dropped."""
+        if self._commit is not None:
+            await asyncio.wait((self._commit,))
+        await asyncio.sleep(0)
+
+    def _send(self, batch: list[Message], commit: asyncio.Future[None]) -> None:
+        self._waiting -= len(batch)
+        self._waiting_bytes -= sum(len(message.body) for message in batch)
         if commit.cancelled() or commit.exception() is not None:
             _log.error("%d notifications dropped: their change was not committed", len(batch))
             return
         for message in batch:
             if not self._notifier.send(message):
-                outcome = Outcome(
-                    at=self._clock(), status=None, failure="notification queue is full"
-                )
+                outcome = Outcome(at=self._clock(), status=None, failure=QUEUE_IS_FULL)
                 self._record(message, outcome)
 
     def _record(self, message: Message, outcome: Outcome) -> None:

@@ -63,7 +63,7 @@ def encode_entity(
             "c": entity.created,
             "m": modified,
             "l": location,
-            "a": {name: _pack(attribute) for name, attribute in attributes.items()},
+            "a": _pack(attributes),
         }
     )
 
@@ -75,19 +75,22 @@ def encode_entity_change(
     modified: float,
 ) -> bytes:
     """A merge patch with the attributes that change, are added or removed."""
-    attributes: dict[str, Any] = {name: _pack(attribute) for name, attribute in changed.items()}
+    attributes: dict[str, Any] = _pack(changed)
     attributes.update(dict.fromkeys(removed))
     return orjson.dumps({"m": modified, "l": location, "a": attributes})
 
 
-def _pack(attribute: Attribute) -> list[Any]:
-    return [
-        attribute.type,
-        attribute.value,
-        attribute.metadata,
-        attribute.created,
-        attribute.modified,
-    ]
+def _pack(attributes: dict[str, Attribute]) -> dict[str, Any]:
+    return {
+        name: (
+            attribute.type,
+            attribute.value,
+            attribute.metadata,
+            attribute.created,
+            attribute.modified,
+        )
+        for name, attribute in attributes.items()
+    }
 
 
 def decode_entity(identity: list[str], document: bytes) -> Entity:

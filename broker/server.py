@@ -25,11 +25,13 @@ from broker.deliveries import (
 )
 from broker.deprecations import Deprecations
 from broker.engine import Engine
+from broker.flow_control import UpdatePace
 from broker.forwarding import Forwarding
 from broker.http.admin import AdminRoutes
 from broker.http.application import Front, allowed_methods, make_application
 from broker.http.cors import Cors
 from broker.http.log_admin import LogRoutes
+from broker.http.openapi import OpenApiRoutes
 from broker.http.protocol import BrokerRunner
 from broker.http.statistics import StatisticsRoutes
 from broker.http.watch import RequestWatch
@@ -49,7 +51,11 @@ from ngsi.errors import InternalServerError
 
 _log = logging.getLogger("rigel.server")
 
+EXPIRY_SLICE: Final = 500  # expired entities deleted before other work gets its turn
 HOUSEKEEPING_INTERVAL_S: Final = 1.0  # counters to the journal, expired entities
+# Where no -reqTimeout is given: longer than the 60 s that proxies usually keep idle connections,
+# so that it is they who close and no request meets a connection that ends.
+IDLE_TIMEOUT_S: Final = 75.0
 
 
 class Server:
@@ -74,10 +80,13 @@ class Server:
         )
         queue_clock = QueueClock(statistics) if settings.stat_notif_queue else None
         sender = HttpSender(insecure=settings.insecure_notification)
+        # What a worker takes must find a connection, or the worker would only wait.
+        workers = settings.notification_mode.all_workers
+        queue_length = max(settings.notification_queue_length, workers)
         self.outlets = Outlets(
             Notifier(
-                queue_length=settings.notification_queue_length,
-                connections_per_endpoint=settings.notification_connections,
+                queue_length=queue_length,
+                connections_per_endpoint=max(settings.notification_connections, workers),
                 default_timeout_s=settings.http_timeout_ms / 1000,
                 max_message_bytes=settings.outgoing_max_bytes,
                 insecure=settings.insecure_notification,
@@ -85,11 +94,12 @@ class Server:
                 sender=sender if queue_clock is None else TimedSender(sender, queue_clock),
             ),
             MqttNotifier(
-                queue_length=settings.notification_queue_length,
+                queue_length=queue_length,
                 timeout_s=settings.mqtt_timeout_ms / 1000,
                 max_age_s=settings.mqtt_max_age_min * 60,
             ),
             settings.simulated_notification,
+            settings.notification_mode,
         )
         self._alarms = Alarms(limits, relog=settings.relog_alarms)
         services = ServiceMetrics(not settings.disable_metrics)
@@ -125,8 +135,9 @@ class Server:
         )
         admin = [
             *AdminRoutes(version, self._metrics, services, self._describe_unreadiness).table(),
-            *StatisticsRoutes(statistics, self.engine, self._count_queued).table(),
+            *StatisticsRoutes(statistics, self.engine, self.outlets.count_queued).table(),
             *LogRoutes(limits).table(),
+            *OpenApiRoutes(version, bool(settings.cors_origin)).table(),
         ]
         front = Front(
             RequestWatch(self._metrics, services, statistics, self._alarms, limits),
@@ -135,6 +146,11 @@ class Server:
             lambda: self._loading,
             settings.request_max_bytes,
             settings.multiservice,
+            None
+            if settings.flow_control is None
+            else UpdatePace(
+                settings.flow_control, self.outlets.count_queued_of, self.engine.hand_over
+            ),
         )
         application = make_application(
             self.engine,
@@ -152,7 +168,7 @@ class Server:
             access_log=None,
             handle_signals=False,
             shutdown_timeout=settings.shutdown_timeout_s,
-            keepalive_timeout=settings.request_timeout_s or 75.0,
+            keepalive_timeout=settings.request_timeout_s or IDLE_TIMEOUT_S,
         )
         self._metrics.add_source(self._counters, self._gauges)
 
@@ -194,35 +210,43 @@ class Server:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep house until `stop` is set, then drain and end."""
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), HOUSEKEEPING_INTERVAL_S)
-            self._keep_house()
-        await self.stop()
+        try:
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), HOUSEKEEPING_INTERVAL_S)
+                self._keep_house()
+        finally:
+            await self.stop()
 
     def _keep_house(self) -> None:
         try:
             self.journal.admit()
             self._alarms.database.end("")
-            self.engine.remove_expired()
+            if self.engine.remove_expired(EXPIRY_SLICE) == EXPIRY_SLICE:
+                asyncio.get_running_loop().call_soon(self._keep_house)
             self.engine.journal_counters()
         except InternalServerError as error:
             self._alarms.database.begin("", error.description)
+        except Exception:
+            # A broker that serves on is better than one that ends for its housekeeping.
+            _log.exception("housekeeping failed")
 
     async def stop(self) -> None:
         """Accept no more, answer what was accepted, deliver what is queued, close."""
         _log.info("draining")
         self._summary.stop()
         self._draining = True
-        # Lets the requests that were accepted finish before the connections close.
-        await self._runner.cleanup()
-        await self._provider_client.close()
-        left = await self.outlets.drain(self._settings.shutdown_timeout_s)
-        if left:
-            _log.warning("%d notifications were not delivered before the end", left)
-        await self.outlets.close()
-        self._keep_house()
-        await self.journal.close()
+        try:
+            # Lets the requests that were accepted finish before the connections close.
+            await self._runner.cleanup()
+            await self._provider_client.close()
+            left = await self.outlets.drain(self._settings.shutdown_timeout_s)
+            if left:
+                _log.warning("%d notifications were not delivered before the end", left)
+            await self.outlets.close()
+        finally:
+            self._keep_house()
+            await self.journal.close()
 
     def _counters(self) -> dict[str, float]:
         journal = self.journal.statistics()
@@ -231,24 +255,28 @@ class Server:
         return {
             "journal_records": journal.records,
             "journal_bytes": journal.bytes_written,
+            "journal_compactions": journal.compactions,
+            "journal_compactions_failed": journal.failed_compactions,
             "notifications_sent": notifier.sent + mqtt.sent,
             "notifications_failed": notifier.failed + mqtt.failed,
-            "notifications_dropped": notifier.dropped + mqtt.dropped,
+            "notifications_dropped": self.outlets.count_dropped()
+            + self.engine.dropped_notifications,
             "forwards_sent": self._forwarding.sent,
             "forwards_failed": self._forwarding.failed,
         }
 
-    def _count_queued(self) -> int:
-        return self.outlets.http.statistics().queued + self.outlets.mqtt.statistics().queued
-
     def _gauges(self) -> dict[str, float]:
         tenants = self.engine.tenants()
+        journal = self.journal.statistics()
         return {
+            "journal_segments": journal.segments,
+            "journal_closed_bytes": journal.closed_bytes,
+            "journal_snapshot_bytes": journal.snapshot_bytes,
             "tenants": len(tenants),
             "entities": sum(len(tenant.entities) for tenant in tenants),
             "subscriptions": sum(len(tenant.subscriptions) for tenant in tenants),
             "registrations": sum(len(tenant.registrations) for tenant in tenants),
-            "notifications_queued": self._count_queued(),
+            "notifications_queued": self.outlets.count_queued(),
         }
 
 

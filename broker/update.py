@@ -7,7 +7,7 @@ Source: Orion API, sections "Metadata update semantics" and "Update operators".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -27,6 +27,11 @@ from ngsi.operators import ABSENT, apply_operation, initial_value, is_operation
 
 _APPENDED: Final = "append"
 _UPDATED: Final = "update"
+# A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
+_UPDATE: Final = UpdateAction.UPDATE
+_DELETE: Final = UpdateAction.DELETE
+_REPLACE: Final = UpdateAction.REPLACE
+_APPEND_STRICT: Final = UpdateAction.APPEND_STRICT
 
 
 @dataclass(slots=True, frozen=True)
@@ -37,7 +42,9 @@ class UpdateOptions:
     forced: bool = False  # forcedUpdate: count as a change what is none
 
 
-@dataclass(slots=True)
+PLAIN_UPDATE: Final = UpdateOptions()
+
+
 class EntityChange:
     """What an update makes of an entity's attributes.
 
@@ -46,16 +53,30 @@ class EntityChange:
     exist and were left alone because of that.
     """
 
-    attributes: dict[str, Attribute]
-    touched: dict[str, Attribute] = field(default_factory=dict)
-    removed: dict[str, Attribute] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    existing: list[str] = field(default_factory=list)
-    updated: set[str] = field(default_factory=set)
-    changed_values: set[str] = field(default_factory=set)
-    changed_metadata: set[str] = field(default_factory=set)
-    previous: dict[str, Attribute] = field(default_factory=dict)
-    actions: dict[str, str] = field(default_factory=dict)
+    __slots__ = (
+        "actions",
+        "attributes",
+        "changed_metadata",
+        "changed_values",
+        "existing",
+        "missing",
+        "previous",
+        "removed",
+        "touched",
+        "updated",
+    )
+
+    def __init__(self, attributes: dict[str, Attribute]) -> None:
+        self.attributes = attributes
+        self.touched: dict[str, Attribute] = {}
+        self.removed: dict[str, Attribute] = {}
+        self.missing: list[str] = []
+        self.existing: list[str] = []
+        self.updated: set[str] = set()
+        self.changed_values: set[str] = set()
+        self.changed_metadata: set[str] = set()
+        self.previous: dict[str, Attribute] = {}
+        self.actions: dict[str, str] = {}
 
     @property
     def is_change(self) -> bool:
@@ -71,12 +92,12 @@ def compute_change(
     now: float,
 ) -> EntityChange:
     """What `action` with `updates` makes of the attributes of an existing entity."""
-    if action is UpdateAction.REPLACE:
+    if action is _REPLACE:
         return _compute_replacement(current, updates, now)
-    change = EntityChange(dict(current))
+    change = EntityChange(current.copy())
     for name, update in updates.items():
         attribute = current.get(name)
-        if action is UpdateAction.DELETE:
+        if action is _DELETE:
             if attribute is None:
                 change.missing.append(name)
                 continue
@@ -86,22 +107,22 @@ def compute_change(
             change.changed_metadata.add(name)
         elif attribute is None:
             change.missing.append(name)
-            if action is UpdateAction.UPDATE:
+            if action is _UPDATE:
                 continue
             created = new_attribute(update, now)
             if created is None:
                 continue
-            _put(change, name, created, None, _APPENDED)
-        elif action is UpdateAction.APPEND_STRICT:
+            change.attributes[name] = change.touched[name] = created
+            change.actions[name] = _APPENDED
+            change.changed_values.add(name)
+            change.changed_metadata.add(name)
+        elif action is _APPEND_STRICT:
             change.existing.append(name)
             continue
         else:
-            # An operation counts as a change whatever comes out: Orion leaves it to the database.
-            forced = options.forced or is_operation(update.value)
-            merged = _merge(attribute, update, options, forced, now)
-            _put(change, name, merged, attribute, _UPDATED, forced)
+            _merge(change, name, attribute, update, options, now)
         change.updated.add(name)
-    if action is not UpdateAction.UPDATE and action is not UpdateAction.DELETE:
+    if action is not _UPDATE and action is not _DELETE:
         change.missing.clear()
     return change
 
@@ -142,71 +163,53 @@ def new_attribute(update: AttributeUpdate, now: float) -> Attribute | None:
     )
 
 
-def _put(
+def _merge(
     change: EntityChange,
     name: str,
-    attribute: Attribute,
-    former: Attribute | None,
-    action: str,
-    forced: bool = False,
-) -> None:
-    change.actions[name] = action
-    if former is None:
-        change.changed_values.add(name)
-        change.changed_metadata.add(name)
-    else:
-        change.previous[name] = former
-        if attribute is former:
-            return
-        if (
-            forced
-            or attribute.type != former.type
-            or not equal_values(attribute.value, former.value)
-        ):
-            change.changed_values.add(name)
-        if attribute.metadata is not former.metadata:
-            change.changed_metadata.add(name)
-    change.attributes[name] = change.touched[name] = attribute
-
-
-def _merge(
-    attribute: Attribute,
+    former: Attribute,
     update: AttributeUpdate,
     options: UpdateOptions,
-    forced: bool,
     now: float,
-) -> Attribute:
-    """The updated attribute; the very same object when nothing changes."""
+) -> None:
+    """Note in `change` what becomes of an attribute that exists; `former` stays if it is equal."""
     value = update.value
     type_ = update.type
     if type_ is None:
-        type_ = attribute.type
+        type_ = former.type
         if type_ in DATE_TYPES and value is not None:
             value = canonical_instant(value) if type(value) is str else None
             if value is None:
                 raise BadRequest("date has invalid format in attribute value")
-    if is_operation(value):
-        value = apply_operation(attribute.value, value)
-    metadata = _merge_metadata(attribute.metadata, update, options)
-    if (
-        not forced
-        and type_ == attribute.type
-        and metadata is attribute.metadata
-        and equal_values(value, attribute.value)
-    ):
-        return attribute
-    return Attribute(type_, value, metadata, attribute.created, now)
+    forced = options.forced
+    if type(value) is dict and is_operation(value):
+        # It counts as a change whatever comes out: Orion leaves it to the database.
+        forced = True
+        value = apply_operation(former.value, value)
+    metadata = former.metadata
+    if update.metadata is not None or options.override_metadata:
+        metadata = _merge_metadata(metadata, update, options)
+    change.actions[name] = _UPDATED
+    change.previous[name] = former
+    is_same = metadata is former.metadata
+    if not is_same:
+        change.changed_metadata.add(name)
+    if forced or type_ != former.type or not equal_values(value, former.value):
+        change.changed_values.add(name)
+    elif is_same:
+        return
+    change.attributes[name] = change.touched[name] = Attribute(
+        type_, value, metadata, former.created, now
+    )
 
 
 def _merge_metadata(current: Metadata, update: AttributeUpdate, options: UpdateOptions) -> Metadata:
-    """The metadata after the update; the very same object when nothing changes."""
+    """The metadata after an update that has some or overrides it; the very same object when
+    nothing changes."""
     given = update.metadata
     if update.only_value:
         return current
-    if options.override_metadata or given == {}:
+    if options.override_metadata or not given:
         merged = given or NO_METADATA
-    elif given is None:
-        return current
     else:
         merged = {**current, **given}
     if len(merged) == len(current) and equal_values(merged, current):

@@ -36,9 +36,11 @@ class NgsiError(Exception):
 
     def payload(self) -> dict[str, str]:
         """The JSON body, `{"error": ..., "description": ...}`."""
+        description = self.description.translate(_HTML_ESCAPES)
+        # What came in a header and is no UTF-8 cannot go out as JSON.
         return {
             "error": self.error,
-            "description": self.description.translate(_HTML_ESCAPES),
+            "description": description.encode(errors="replace").decode(),
         }
 
     def headers(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ operators of the same names, which Orion hands them to.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +16,10 @@ from ngsi.instants import DATE_TYPES
 from ngsi.model import JsonValue
 from ngsi.ordering import order_key
 
+_EXACT_INTEGERS: Final = 2.0**53
+# What fits into JSON numbers of 64 bits, signed or not.
+_LEAST_INTEGER: Final = -(2**63)
+_GREATEST_INTEGER: Final = 2**64 - 1
 _EPOCH: Final = "1970-01-01T00:00:00.000Z"
 
 
@@ -75,17 +80,26 @@ def _number(value: JsonValue, operator: str, what: str) -> Any:
     return value
 
 
-def _tidy(number: float) -> float:
-    # The model's normal form: a float without fraction is an int.
-    return int(number) if type(number) is float and number.is_integer() else number
+def _tidy(number: float, operator: str) -> float:
+    """The result in the model's normal form; JSON has neither infinity nor endless integers."""
+    if type(number) is float:
+        if not math.isfinite(number):
+            raise InternalServerError(f"cannot apply {operator}: the result is no number")
+        if number.is_integer() and abs(number) <= _EXACT_INTEGERS:
+            return int(number)
+    elif not _LEAST_INTEGER <= number <= _GREATEST_INTEGER:
+        raise InternalServerError(f"cannot apply {operator}: the result has more than 64 bits")
+    return number
 
 
 def _inc(stored: JsonValue, operand: JsonValue) -> JsonValue:
-    return _tidy(_number(stored, "$inc", "value") + _number(operand, "$inc", "operand"))
+    first, second = _number(stored, "$inc", "value"), _number(operand, "$inc", "operand")
+    return _tidy(first + second, "$inc")
 
 
 def _mul(stored: JsonValue, operand: JsonValue) -> JsonValue:
-    return _tidy(_number(stored, "$mul", "value") * _number(operand, "$mul", "operand"))
+    first, second = _number(stored, "$mul", "value"), _number(operand, "$mul", "operand")
+    return _tidy(first * second, "$mul")
 
 
 def _min(stored: JsonValue, operand: JsonValue) -> JsonValue:
@@ -118,25 +132,25 @@ def _add_to_set(stored: JsonValue, operand: JsonValue) -> JsonValue:
     added = [operand]
     if type(operand) is dict and "$each" in operand:
         added = _array(operand["$each"], "$addToSet", "operand of $each")
+    seen = {order_key(item) for item in items}
     result = list(items)
     for item in added:
-        if not _contains(result, item):
+        key = order_key(item)
+        if key not in seen:
+            seen.add(key)
             result.append(item)
     return result
 
 
 def _pull(stored: JsonValue, operand: JsonValue) -> JsonValue:
-    return [item for item in _array(stored, "$pull") if not _contains([operand], item)]
+    items, key = _array(stored, "$pull"), order_key(operand)
+    return [item for item in items if order_key(item) != key]
 
 
 def _pull_all(stored: JsonValue, operand: JsonValue) -> JsonValue:
-    removed = _array(operand, "$pullAll", "operand")
-    return [item for item in _array(stored, "$pullAll") if not _contains(removed, item)]
-
-
-def _contains(items: list[JsonValue], item: JsonValue) -> bool:
-    key = order_key(item)
-    return any(order_key(other) == key for other in items)
+    items = _array(stored, "$pullAll")
+    removed = {order_key(item) for item in _array(operand, "$pullAll", "operand")}
+    return [item for item in items if order_key(item) not in removed]
 
 
 def _set(stored: JsonValue, operand: JsonValue) -> JsonValue:

@@ -52,9 +52,10 @@ class ServicePathScope:
 
     def covers(self, service_path: str) -> bool:
         """Whether an entity of that path is looked at."""
-        if not self.paths:
+        paths = self.paths
+        if not paths or service_path in paths:
             return True
-        return any(covers(path, service_path) for path in self.paths)
+        return any(covers(path, service_path) for path in paths)
 
 
 ROOT_SCOPE: Final = ServicePathScope((ROOT_SERVICE_PATH,))

@@ -18,7 +18,10 @@ MAX_IDENTIFIER_LENGTH: Final = 256  # characters, for ids, types and names
 MAX_NESTING: Final = 50  # levels of a compound attribute or metadata value
 
 _FORBIDDEN: Final = re.compile(r"[<>\"'=;()]")
-_FORBIDDEN_IN_IDENTIFIER: Final = re.compile(r"[^\x21-\x7e]|[<>\"'=;()?/#&]")
+# One set and not two alternatives: a third of the time.
+_FORBIDDEN_IN_IDENTIFIER: Final = re.compile(
+    r"[\x00-\x20<>\"'=;()?/#&\x7f-\U0010ffff]",
+)
 # Distinct identifiers remembered: more than any data model has, small beside the data.
 _MEMO_SIZE: Final = 65536
 
@@ -38,10 +41,7 @@ def check_name(name: str, what: str) -> str:
     """
     if not name:
         raise BadRequest(f"{what} length: 0, min length supported: 1")
-    if len(name) > MAX_IDENTIFIER_LENGTH:
-        raise BadRequest(
-            f"{what} length: {len(name)}, max length supported: {MAX_IDENTIFIER_LENGTH}"
-        )
+    check_length(name, what)
     if _FORBIDDEN_IN_IDENTIFIER.search(name):
         raise BadRequest(f"Invalid characters in {what}")
     return intern(name)
@@ -53,11 +53,16 @@ def check_id(identifier: str, what: str = "entity id") -> str:
         raise BadRequest(f"{what} length: 0, min length supported: 1")
     if _FORBIDDEN_IN_IDENTIFIER.search(identifier):
         raise BadRequest(f"Invalid characters in {what}")
+    check_length(identifier, what)
+    return identifier
+
+
+def check_length(identifier: str, what: str) -> None:
+    """Raise BadRequest, naming the field `what`, for an identifier that is too long."""
     if len(identifier) > MAX_IDENTIFIER_LENGTH:
         raise BadRequest(
             f"{what} length: {len(identifier)}, max length supported: {MAX_IDENTIFIER_LENGTH}"
         )
-    return identifier
 
 
 def is_identifier(text: str) -> bool:

@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "mqtt": 1883, "kafka": 9092}
-_MAX_PORT: Final = 65535
 _MAX_HOST_LENGTH: Final = 253  # RFC 1035
 _LABEL: Final = re.compile(r"(?!-)[0-9A-Za-z-]{1,63}(?<!-)")
 

@@ -14,12 +14,20 @@ from typing import Final
 from aiohttp import web
 
 from broker.engine import Engine
+from broker.flow_control import UpdatePace
 from broker.forwarding import Forwarding
 from broker.http.batch import BatchRoutes
 from broker.http.call import Call
 from broker.http.correlator import CorrelatorIds
-from broker.http.cors import Cors
+from broker.http.cors import Cors, is_shared
 from broker.http.entities import EntityRoutes
+from broker.http.headers import (
+    FIWARE_CORRELATOR,
+    FIWARE_SERVICE,
+    FIWARE_SERVICE_PATH,
+    X_FORWARDED_FOR,
+    X_REAL_IP,
+)
 from broker.http.registrations import RegistrationRoutes
 from broker.http.replies import reply_error, reply_json
 from broker.http.routing import Handler, Routes
@@ -39,8 +47,6 @@ from ngsi.errors import (
 _log = logging.getLogger("rigel.http")
 
 _WHILE_LOADING: Final = frozenset({"/version"})
-# What pages of other origins may use (CORS).
-_SHARED: Final = ("/v2", "/version")
 # Orion names PUT alone in the header Allow of /admin/log, though it answers GET too.
 _ALLOWED: Final = {"/admin/log": "PUT"}
 
@@ -56,6 +62,7 @@ class Front:
         is_loading: Callable[[], bool],
         max_body_bytes: int,
         multiservice: bool,
+        pace: UpdatePace | None,
     ) -> None:
         self.cors = cors
         self._watch = watch
@@ -63,6 +70,7 @@ class Front:
         self._is_loading = is_loading
         self._max_body_bytes = max_body_bytes
         self._multiservice = multiservice
+        self._pace = pace
         self._correlators = CorrelatorIds()
 
     def wrap(self, path: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -70,13 +78,13 @@ class Front:
 
         async def serve(request: web.Request) -> web.Response:
             started = time.perf_counter()
-            correlator = request.headers.get("Fiware-Correlator") or self._correlators.make()
+            correlator = request.headers.get(FIWARE_CORRELATOR) or self._correlators.make()
             call = Call(request, correlator)
             context = self._context(call)
             token = request_context.set(context)
             try:
                 response = await self._answer(call, path, handler)
-                response.headers["Fiware-Correlator"] = call.correlator
+                response.headers[FIWARE_CORRELATOR] = call.correlator
                 self.cors.add_headers(request, response)
                 self._finish(request, context, path, response, time.perf_counter() - started)
                 return response
@@ -100,7 +108,10 @@ class Front:
                 raise ServiceUnavailable("the broker is loading its data")
             call.check(self._max_body_bytes, self._multiservice)
             self._watch.count(path, call.request.method, call.content_type)
-            response = await handler(call)
+            if self._pace is None or "flowControl" not in call.options:
+                response = await handler(call)
+            else:
+                response = await self._pace.keep(call.origin, handler(call), call.is_awaited)
             self._watch.accept(call.request.remote or "")
             return response
         except NgsiError as error:
@@ -115,13 +126,13 @@ class Front:
 
     def _context(self, call: Call) -> RequestContext:
         headers = call.request.headers
-        client = headers.get("X-Real-IP") or headers.get("X-Forwarded-For") or call.request.remote
+        client = headers.get(X_REAL_IP) or headers.get(X_FORWARDED_FOR) or call.request.remote
         return RequestContext(
             correlator=call.correlator,
             transaction=self._transactions.make(),
             client=client or "",
-            service=headers.get("Fiware-Service", ""),
-            service_path=headers.get("Fiware-ServicePath", ""),
+            service=headers.get(FIWARE_SERVICE, ""),
+            service_path=headers.get(FIWARE_SERVICE_PATH, ""),
         )
 
     def _finish(
@@ -170,13 +181,16 @@ def make_application(
     for path, handlers in _routes(engine, forwarding, admin, registration_patterns):
         methods = _ALLOWED.get(path, ", ".join(handlers))
         fallback = _refuse_method(methods)
-        if front.cors.is_on and path.startswith(_SHARED):
+        if front.cors.is_on and is_shared(path):
             methods += ", OPTIONS"
             handlers["OPTIONS"] = _answer_preflight(front.cors, methods)
             fallback = _refuse_method(methods)
         # Ids and names may hold braces, which aiohttp's own pattern leaves out.
         pattern = path.replace("}", ":[^/]+}")
-        for spelling in (pattern, f"{pattern}/"):
+        # Alternatives are tried one by one; those without braces are found by their whole path.
+        is_dynamic = pattern != path
+        spellings = (f"{pattern}{{slash:/?}}",) if is_dynamic else (path, f"{path}/")
+        for spelling in spellings:
             resource = application.router.add_resource(spelling)
             for method, handler in handlers.items():
                 resource.add_route(method, front.wrap(path, handler))

@@ -7,10 +7,12 @@ Source: Orion API, sections "General syntax restrictions" and "Error Responses".
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from broker.http.headers import FIWARE_SERVICE, FIWARE_SERVICE_PATH, X_AUTH_TOKEN
 from broker.http.media import Accepted, parse_accept
 from broker.origin import Origin
 from ngsi.errors import (
@@ -26,6 +28,7 @@ from ngsi.syntax import has_forbidden, is_identifier
 MAX_TENANT_LENGTH: Final = 50  # characters
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 1000
+MAX_OFFSET: Final = 999_999_999  # more than any broker holds; keeps the number small
 _OPTIONS: Final = frozenset(
     {
         "count",
@@ -53,10 +56,17 @@ _ALLOWED_IN_PARAMETER: Final = {"geometry": "=;", "georel": "=;", "coords": ";"}
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 # Operations that have no body, whatever their method.
 _ALL_IN_URL: Final = ("/log/", "/admin/log")
+_NO_OPTIONS: Final[frozenset[str]] = frozenset()
+_ANYTHING: Final = Accepted()
+_NO_JSON: Final = Accepted(json=False)
+_TENANT: Final = re.compile(r"[0-9A-Za-z_]*")
 
 
 class Call:
-    """A request whose head was found good; `body` reads and checks the rest."""
+    """A request whose head was found good; `body` reads and checks the rest.
+
+    Its `origin` comes of `check`.
+    """
 
     __slots__ = (
         "accepted",
@@ -72,50 +82,51 @@ class Call:
         self.request = request
         self.correlator = correlator
         self.parameters: dict[str, str] = {}
-        self.options: frozenset[str] = frozenset()
-        self.accepted = Accepted()
+        self.options = _NO_OPTIONS
+        self.accepted = _ANYTHING
         self.content_type = ""
-        self.origin = Origin()
+        self.origin: Origin
 
     def check(self, max_body_bytes: int, multiservice: bool) -> None:
         """Check everything but the body."""
         request = self.request
         headers = request.headers
-        accept = headers.get("Accept", "*/*")
+        accept = headers.get(hdrs.ACCEPT, "*/*")
         # Errors are given in a type that the client takes, even before Accept is judged.
-        self.accepted = Accepted(json=accept != "text/plain")
+        self.accepted = _NO_JSON if accept == "text/plain" else _ANYTHING
         if has_forbidden(request.path):
             raise BadRequest("invalid character in URI")
-        scope = parse_scope(headers.get("Fiware-ServicePath", ""), request.method)
-        has_body = bool(request.content_length) or "Transfer-Encoding" in headers
+        scope = parse_scope(headers.get(FIWARE_SERVICE_PATH, ""), request.method)
+        length = request.content_length
+        has_body = bool(length) or hdrs.TRANSFER_ENCODING in headers
         self._check_content_type(has_body)
         if request.rel_url.raw_query_string:
             self._read_parameters()
-        if request.content_length is not None and request.content_length > max_body_bytes:
+        if length is not None and length > max_body_bytes:
             raise RequestEntityTooLarge(
-                f"payload size: {request.content_length}, max size supported: {max_body_bytes}"
+                f"payload size: {length}, max size supported: {max_body_bytes}"
             )
-        self._check_accept()
+        self._check_accept(accept)
         if request.method in _WITH_BODY:
             if not has_body and not request.path.startswith(_ALL_IN_URL):
                 raise ContentLengthRequired("Zero/No Content-Length in PUT/POST/PATCH request")
-        elif "Content-Type" in headers and not has_body:
+        elif hdrs.CONTENT_TYPE in headers and not has_body:
             raise BadRequest(
                 "Orion accepts no payload for GET/DELETE requests. "
                 "HTTP header Content-Type is thus forbidden"
             )
-        service = headers.get("Fiware-Service", "").lower()
+        service = headers.get(FIWARE_SERVICE, "").lower()
         check_tenant(service)
         self.origin = Origin(
             tenant=service if multiservice else "",
             scope=scope,
             correlator=self.correlator,
-            auth_token=headers.get("X-Auth-Token", ""),
+            auth_token=headers.get(X_AUTH_TOKEN, ""),
             service_header=service,
         )
 
     def _check_content_type(self, has_body: bool) -> None:
-        header = self.request.headers.get("Content-Type", "")
+        header = self.request.headers.get(hdrs.CONTENT_TYPE, "")
         self.content_type = header.partition(";")[0].strip()
         if not has_body:
             return
@@ -148,8 +159,8 @@ class Call:
                 raise BadRequest("invalid character in URI parameter")
             self.parameters[name] = value
 
-    def _check_accept(self) -> None:
-        self.accepted = parse_accept(self.request.headers.get("Accept", "*/*"))
+    def _check_accept(self, header: str) -> None:
+        self.accepted = parse_accept(header)
         if self.accepted.json or (self.accepted.text and self._is_value()):
             return
         types = "application/json, text/plain" if self._is_value() else "application/json"
@@ -166,6 +177,8 @@ class Call:
             return await self.request.read()
         except web.HTTPRequestEntityTooLarge as error:
             raise RequestEntityTooLarge(error.text or "payload too large") from None
+        except web.RequestPayloadError:
+            raise BadRequest("the payload could not be read") from None
 
     def identifier(self, name: str) -> str:
         """An id or name that stands in the URL."""
@@ -199,14 +212,14 @@ class Call:
 
     def names(self, parameter: str) -> tuple[str, ...]:
         """A parameter that is a list of names, without repetitions."""
-        return tuple(
-            dict.fromkeys(name for name in self.parameters.get(parameter, "").split(",") if name)
-        )
+        value = self.parameters.get(parameter)
+        if value is None:
+            return ()
+        return tuple(dict.fromkeys(name for name in value.split(",") if name))
 
 
 def _is_decimal(text: str) -> bool:
-    # Nine digits are more than any broker holds, and keep the number small.
-    return text.isascii() and text.isdigit() and len(text) <= 9
+    return text.isascii() and text.isdigit() and len(text) <= len(str(MAX_OFFSET))
 
 
 def _read_options(value: str) -> frozenset[str]:
@@ -222,7 +235,7 @@ def check_tenant(name: str) -> None:
         raise BadRequest(
             f"bad length - a tenant name can be max {MAX_TENANT_LENGTH} characters long"
         )
-    if not name.isascii() or not all(c.isalnum() or c == "_" for c in name):
+    if not _TENANT.fullmatch(name):
         raise BadRequest(
             "bad character in tenant name - only underscore and alphanumeric characters are allowed"
         )

@@ -14,11 +14,17 @@ from broker.http.paging import NEXT_CURSOR_HEADER
 from broker.http.replies import Reply
 
 ANY_ORIGIN: Final = "__ALL"  # Orion's spelling
+_SHARED: Final = ("/v2", "/version")
 _EXPOSED_HEADERS: Final = "Fiware-Correlator, Fiware-Total-Count, Location"
 _ALLOWED_HEADERS: Final = (
     "Content-Type, Fiware-Service, Fiware-Servicepath, Ngsiv2-AttrsFormat, Fiware-Correlator, "
     "X-Forwarded-For, X-Real-IP, X-Auth-Token, Authorization"
 )
+
+
+def is_shared(path: str) -> bool:
+    """Whether pages of other origins may use a path, and so ask for it with OPTIONS."""
+    return path.startswith(_SHARED)
 
 
 class Cors:

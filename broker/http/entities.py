@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import orjson
 from aiohttp import web
 
@@ -13,8 +15,8 @@ from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.paging import read_cursor, reply_page
 from broker.http.replies import reply_created, reply_json, reply_no_content, reply_text
-from broker.update import UpdateOptions
-from ngsi.errors import BadRequest, NotAcceptable, NotFound, TooManyResults
+from broker.update import PLAIN_UPDATE, UpdateOptions
+from ngsi.errors import BadRequest, NgsiError, NotAcceptable, NotFound, TooManyResults
 from ngsi.geometry import GeoQuery
 from ngsi.instants import DATE_TYPES
 from ngsi.model import (
@@ -31,12 +33,15 @@ from ngsi.v2 import entities as codec
 from ngsi.v2.fields import read_pattern
 from ngsi.v2.render import (
     ALL,
+    WHOLE,
     Representation,
     View,
     render_attribute,
     render_entity,
     shown_value,
 )
+
+_MAX_SELECTORS: Final = 10_000  # a long URL could name a hundred million combinations
 
 
 class EntityRoutes:
@@ -60,8 +65,8 @@ class EntityRoutes:
         """POST /v2/entities."""
         upsert = "upsert" in call.options
         update = codec.decode_entity(await call.body(), "keyValues" in call.options)
-        self._engine.create_entity(call.origin, update, upsert, read_update_options(call))
-        await self._engine.committed()
+        options = read_update_options(call)
+        await self._settle(self._engine.create_entity(call.origin, update, upsert, options))
         response = reply_created(f"/v2/entities/{update.id}?type={update.type}")
         if upsert:
             response.set_status(204)
@@ -106,8 +111,10 @@ class EntityRoutes:
     async def delete(self, call: Call) -> web.Response:
         """DELETE /v2/entities/{id}."""
         update = EntityUpdate(call.identifier("id"), call.type, {})
-        self._engine.update_entity(call.origin, update, UpdateAction.DELETE, UpdateOptions())
-        await self._engine.committed()
+        options = UpdateOptions()
+        await self._settle(
+            self._engine.update_entity(call.origin, update, UpdateAction.DELETE, options)
+        )
         return reply_no_content()
 
     async def get_attribute(self, call: Call) -> web.Response:
@@ -164,8 +171,7 @@ class EntityRoutes:
             call, update, action, options
         ):
             return reply_no_content()
-        self._engine.update_entity(call.origin, update, action, options)
-        await self._engine.committed()
+        await self._settle(self._engine.update_entity(call.origin, update, action, options))
         return reply_no_content()
 
     async def _update_attribute(
@@ -176,9 +182,14 @@ class EntityRoutes:
             call, update, action, options
         ):
             return reply_no_content()
-        self._engine.update_attribute(call.origin, update, action, options)
-        await self._engine.committed()
+        await self._settle(self._engine.update_attribute(call.origin, update, action, options))
         return reply_no_content()
+
+    async def _settle(self, error: NgsiError | None) -> None:
+        """Wait until what was done is kept, then tell of the rest."""
+        await self._engine.committed()
+        if error is not None:
+            raise error
 
     async def _update_everywhere(
         self, call: Call, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
@@ -219,6 +230,8 @@ class EntityRoutes:
 
 def read_update_options(call: Call) -> UpdateOptions:
     """The options of an update."""
+    if not call.options:
+        return PLAIN_UPDATE
     return UpdateOptions(
         override_metadata="overrideMetadata" in call.options,
         forced="forcedUpdate" in call.options,
@@ -227,6 +240,8 @@ def read_update_options(call: Call) -> UpdateOptions:
 
 def read_representation(call: Call) -> Representation:
     """The representation that the options ask for."""
+    if not call.options:
+        return Representation.NORMALIZED
     for representation in (
         Representation.KEY_VALUES,
         Representation.VALUES,
@@ -239,6 +254,8 @@ def read_representation(call: Call) -> Representation:
 
 def read_view(call: Call) -> View:
     """What the parameters attrs, metadata and options ask to be shown."""
+    if not call.parameters:
+        return WHOLE
     attributes = call.names("attrs")
     for name in ("dateCreated", "dateModified"):
         if name in call.options and name not in attributes:
@@ -277,6 +294,8 @@ def _read_selectors(call: Call) -> tuple[EntitySelector, ...]:
     type_pattern = _read_pattern(call, "typePattern")
     if ids == types == (None,) and id_pattern is type_pattern is None:
         return ()
+    if len(ids) * len(types) > _MAX_SELECTORS:
+        raise BadRequest(f"more than {_MAX_SELECTORS} combinations of /id/ and /type/")
     return tuple(
         EntitySelector(entity_id, id_pattern, entity_type, type_pattern)
         for entity_id in ids

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 from urllib.parse import quote
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ngsi.errors import NgsiError
 
 # The names of RFC 9110 where Python's are those of an older one.
 _REASONS: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+# What stands for itself in a path and in a query, beside letters and digits (RFC 3986).
+_SAFE: Final = "/=:@!$*,-._~"
+# As Orion, what looks like an encoding in an id is left alone; by itself a % makes no URI.
+_BARE_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class Reply(web.Response):
@@ -20,14 +26,14 @@ class Reply(web.Response):
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
         headers = self.headers
-        headers.pop("Server", None)
+        headers.pop(hdrs.SERVER, None)
         if not self.body:
-            headers.pop("Content-Type", None)
+            headers.pop(hdrs.CONTENT_TYPE, None)
 
 
 def reply_json(document: Any, total: int | None = None) -> web.Response:
     """200 with a JSON document; `total` goes into Fiware-Total-Count."""
-    headers = {"Content-Type": "application/json"}
+    headers: dict[str, str] = {hdrs.CONTENT_TYPE: "application/json"}
     if total is not None:
         headers["Fiware-Total-Count"] = str(total)
     return Reply(body=orjson.dumps(document), headers=headers)
@@ -45,7 +51,10 @@ def reply_no_content() -> web.Response:
 
 def reply_created(location: str) -> web.Response:
     """201 with the path of what was made."""
-    return Reply(status=201, headers={"Location": quote(location, safe="/?=&:@!$*+,-._~%")})
+    path, mark, query = location.partition("?")
+    # In a query + would be read as a space.
+    location = quote(path, safe=_SAFE + "+%") + mark + quote(query, safe=_SAFE + "%")
+    return Reply(status=201, headers={"Location": _BARE_PERCENT.sub("%25", location)})
 
 
 def reply_error(error: NgsiError, as_text: bool = False) -> web.Response:

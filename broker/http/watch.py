@@ -32,8 +32,9 @@ from ngsi.errors import (
 _log = logging.getLogger("rigel.http")
 
 UNMATCHED: Final = "unmatched"  # the route of paths that no route has
-# Probes and scrapers, which send headers of their own and are no transactions of a service.
-FOR_OPERATORS: Final = frozenset({"/ready", "/metrics"})
+# For probes, scrapers and other tools, which send headers of their own and are no transactions
+# of a service.
+FOR_OPERATORS: Final = frozenset({"/ready", "/metrics", "/openapi.json"})
 TRACE_REQUEST: Final = 38
 TRACE_INPUT_PAYLOAD: Final = 180
 TRACE_OUTPUT_PAYLOAD: Final = 181

@@ -56,8 +56,7 @@ _UINT32_MAX: Final = 2**32 - 1
 class Settings:
     """The settings of one broker, checked. `Settings(port=0)` in a program, else `load`.
 
-    Raises SettingsError where a value is out of bounds, two contradict each other, or one
-    asks for protection that this release does not give.
+    Raises SettingsError where a value is out of bounds or two contradict each other.
     """
 
     port: int = setting(
@@ -180,12 +179,11 @@ class Settings:
     )
     notification_mode: NotificationMode = setting(
         NotificationMode(),
-        "Orion's way to connect to the receivers of notifications",
+        "threadpool puts bounded queues with workers before the endpoints; the other two do not",
         orion="-notificationMode ORION_NOTIF_MODE",
         parse=read_notification_mode,
         form="transient, persistent or threadpool[:queue:workers[,service:queue:workers...]] with "
         f"queues of 1 to {MAX_QUEUE_LENGTH}, workers of 1 to {MAX_WORKERS}, each service once",
-        state=State.LATER,
     )
     flow_control: FlowControl | None = setting(
         None,
@@ -194,7 +192,6 @@ class Settings:
         parse=read_flow_control,
         form="gauge:stepDelay:maxInterval with a gauge of 0 to 1 and times of 1 to "
         f"{MAX_TIMEOUT_MS} milliseconds",
-        state=State.LATER,
     )
     simulated_notification: bool = setting(
         False,

@@ -37,12 +37,19 @@ class ServiceQueue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NotificationMode:
-    """`-notificationMode`: how Orion would connect; the two numbers count for `threadpool`."""
+    """`-notificationMode`; all but its kind counts for `threadpool` alone."""
 
     kind: Literal["transient", "persistent", "threadpool"] = "transient"
     queue_length: int = 100  # Orion's default for a bare "threadpool"
     workers: int = 10  # likewise
     services: tuple[ServiceQueue, ...] = ()
+
+    @property
+    def all_workers(self) -> int:
+        """The workers of all pools together; 0 where there are none."""
+        if self.kind != "threadpool":
+            return 0
+        return self.workers + sum(queue.workers for queue in self.services)
 
     def __str__(self) -> str:
         if self.kind != "threadpool":

@@ -63,11 +63,6 @@ def shifted(path: Path, degrees: float) -> Path:
     return moved
 
 
-def positions_of(path: Path) -> list[Position]:
-    """The unwrapped positions."""
-    return list(zip(path[::2], path[1::2], strict=True))
-
-
 def longitudes(path: Path) -> Arc:
     """The westmost and eastmost longitude."""
     lons = path[::2]

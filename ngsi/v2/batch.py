@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ngsi.query import Query
 
 # The upper-case names are those of NGSIv1, which Orion still takes.
-_ACTIONS: Final = {action.value: action for action in UpdateAction} | {
+ACTIONS: Final = {action.value: action for action in UpdateAction} | {
     "APPEND": UpdateAction.APPEND,
     "APPEND_STRICT": UpdateAction.APPEND_STRICT,
     "UPDATE": UpdateAction.UPDATE,
@@ -55,7 +55,7 @@ def decode_batch_update(body: bytes, key_values: bool) -> tuple[UpdateAction, li
                 raise BadRequest("not a JSON array")
             updates = [decode_entity_object(item, key_values) for item in member]
         elif field == "actionType":
-            known = _ACTIONS.get(member) if type(member) is str else None
+            known = ACTIONS.get(member) if type(member) is str else None
             if known is None:
                 raise BadRequest(
                     "invalid update action type: right ones are: "

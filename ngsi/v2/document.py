@@ -8,6 +8,7 @@ body where the two differ is read again, slowly, to name the member.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import orjson
@@ -21,6 +22,9 @@ from ngsi.syntax import MAX_NESTING, has_forbidden
 _TOO_DEEP: Final = (
     f"attribute or metadata value has overpassed maximum nesting limit: {MAX_NESTING}"
 )
+_JSON_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKET: Final = re.compile(rb"[][{}]")
+_OPENING: Final = {b"]": ord("["), b"}": ord("{")}
 _EXACT_INTEGERS: Final = 2.0**53
 
 
@@ -32,12 +36,23 @@ def load_document(body: bytes) -> Any:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if "depth limit" in error.msg:
+        # The parser gives up at its depth, whether what follows is JSON or not.
+        if "depth limit" in error.msg and _closes_what_it_opens(body):
             raise ParseError(_TOO_DEEP) from None
         raise ParseError from None
     if repeats_member(body, document):
         _refuse_repeated_member(body)
     return document
+
+
+def _closes_what_it_opens(body: bytes) -> bool:
+    open_brackets = bytearray()
+    for bracket in _BRACKET.findall(_JSON_STRING.sub(b"", body)):
+        if bracket in b"[{":
+            open_brackets += bracket
+        elif not open_brackets or open_brackets.pop() != _OPENING[bracket]:
+            return False
+    return not open_brackets
 
 
 def load_object(body: bytes) -> dict[str, Any]:
@@ -60,7 +75,10 @@ def _refuse_repeated_member(body: bytes) -> None:
             seen[name] = value
         return seen
 
-    json.loads(body, object_pairs_hook=check)
+    try:
+        json.loads(body, object_pairs_hook=check)
+    except RecursionError:
+        raise ParseError(_TOO_DEEP) from None
 
 
 def normalize(value: JsonValue, unrestricted: bool, depth: int = 0) -> JsonValue:

@@ -22,7 +22,14 @@ from ngsi.model import (
     Metadata,
     default_type,
 )
-from ngsi.syntax import check_id, check_name, has_forbidden, is_identifier
+from ngsi.syntax import (
+    MAX_IDENTIFIER_LENGTH,
+    check_id,
+    check_length,
+    check_name,
+    has_forbidden,
+    is_identifier,
+)
 from ngsi.v2.document import load_document, load_object, normalize, normalize_number
 
 WRONG_EXPIRY: Final = "error processing date expiration attribute, see log traces"
@@ -108,16 +115,17 @@ def decode_entity_object(document: Any, key_values: bool) -> EntityUpdate:
     if "type" in document:
         if type(entity_type) is not str:
             raise BadRequest("Invalid JSON type for entity type")
-        if not entity_type:
-            raise BadRequest("entity type length: 0, min length supported: 1")
-        if not is_identifier(entity_type):
+        if len(entity_type) <= MAX_IDENTIFIER_LENGTH:
+            entity_type = check_name(entity_type, "entity type")
+        elif not is_identifier(entity_type):
             raise BadRequest("Invalid characters in entity type")
     attributes = _decode_attributes(document, key_values)
+    # As Orion, lengths are judged after the attributes.
     if not entity_id:
         raise BadRequest("id and idPattern cannot be both empty at the same time")
-    check_id(entity_id)
+    check_length(entity_id, "entity id")
     if entity_type is not None:
-        entity_type = check_name(entity_type, "entity type")
+        check_length(entity_type, "entity type")
     return EntityUpdate(entity_id, entity_type, attributes)
 
 
@@ -166,7 +174,9 @@ def _decode_attribute(name: str, document: dict[str, Any]) -> AttributeUpdate:
         and TEXT_UNRESTRICTED in metadata
         and metadata[TEXT_UNRESTRICTED]["value"] is True
     )
-    return AttributeUpdate(attribute_type, normalize(value, unrestricted), metadata)
+    if type(value) is not int:  # which is normal already
+        value = normalize(value, unrestricted)
+    return AttributeUpdate(attribute_type, value, metadata)
 
 
 def decode_patch_attribute(name: str, document: Any) -> AttributeUpdate:

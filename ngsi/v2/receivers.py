@@ -18,7 +18,7 @@ from ngsi.v2.fields import read_boolean, read_integer, read_mandatory_string, re
 
 MAX_HTTP_TIMEOUT_MS: Final = 1_800_000  # half an hour, as Orion
 _KINDS: Final = ("http", "httpCustom", "mqtt", "mqttCustom", "kafka", "kafkaCustom")
-_METHODS: Final = frozenset(
+HTTP_METHODS: Final = frozenset(
     {"GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT"}
 )
 _HIDDEN: Final = "*****"  # shown for a password
@@ -80,7 +80,7 @@ def _decode_http_custom(fields: dict[str, Any]) -> tuple[HttpReceiver, CustomPay
     if "${" not in text:
         _check_http_url(text, "invalid custom /url/")
     method = read_string(fields, "method", "method httpCustom notification")
-    if method is not None and method.upper() not in _METHODS:
+    if method is not None and method.upper() not in HTTP_METHODS:
         raise BadRequest("unknown method httpCustom notification")
     payload = _decode_payload(fields)
     qs = _read_pairs(fields, "qs", "")

@@ -48,6 +48,12 @@ class Representation(Enum):
     UNIQUE = "unique"
 
 
+# A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
+_NORMALIZED: Final = Representation.NORMALIZED
+_KEY_VALUES: Final = Representation.KEY_VALUES
+_ARRAYS: Final = (Representation.VALUES, Representation.UNIQUE)
+
+
 @dataclass(slots=True, frozen=True)
 class View:
     """What of an entity is shown, and how.
@@ -69,7 +75,7 @@ def render_entity(entity: Entity, view: View, event: EntityEvent | None = None) 
     """The document of an entity; with `event`, of its state in a notification."""
     attributes = entity.attributes if event is None else event.attributes
     shown = _select_attributes(entity, attributes, view, event)
-    if view.representation is Representation.NORMALIZED:
+    if view.representation is _NORMALIZED:
         document: dict[str, Any] = {"id": entity.id, "type": entity.type}
         if not view.metadata:
             for name, attribute in shown:
@@ -82,7 +88,7 @@ def render_entity(entity: Entity, view: View, event: EntityEvent | None = None) 
             for name, attribute in shown:
                 document[name] = render_attribute(name, attribute, view.metadata, event)
         return document
-    if view.representation is Representation.KEY_VALUES:
+    if view.representation is _KEY_VALUES:
         document = {"id": entity.id, "type": entity.type}
         for name, attribute in shown:
             document[name] = _shown_value(attribute)
@@ -140,13 +146,13 @@ def _select_attributes(
             if item[0] != DATE_EXPIRES and item[0] not in excluded
         ]
         # The arrays of the values representations follow the names, for want of another order.
-        if view.representation in (Representation.VALUES, Representation.UNIQUE):
+        if view.representation in _ARRAYS:
             selected.sort(key=lambda item: item[0])
         return selected
     selected = []
     if ALL in wanted:
         selected = [item for item in attributes.items() if item[0] != DATE_EXPIRES]
-        if view.representation in (Representation.VALUES, Representation.UNIQUE):
+        if view.representation in _ARRAYS:
             selected.sort(key=lambda item: item[0])
         present = {name for name, _ in selected}
         for name in wanted:

@@ -68,7 +68,6 @@ class Writer:
         self.state: World = {}
         self.pending: Change | None = None
         self.acknowledged = 0
-        self.settled_as_applied = 0
         self._subscription_ids: dict[str, str] = {}
         self._random = random.Random(seed)
         self._url = url
@@ -110,7 +109,6 @@ class Writer:
             assert mine == after, _explain(self.name, self.state, pending, mine)
             assert may_be_applied, f"{self.name}: done but not answered: {pending}"
             self.state = after
-            self.settled_as_applied += 1
         self._subscription_ids = {
             name: number for name, number in ids.items() if self.owns((SUBSCRIPTION, name))
         }

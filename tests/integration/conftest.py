@@ -7,7 +7,7 @@ matter, `start_broker` (one more broker). Nothing here sleeps: whatever is await
 by a condition with a bound that only a hanging broker reaches.
 
 Types for annotations come from this module under TYPE_CHECKING:
-`from tests.integration.conftest import Api, Receiver, StartBroker`.
+`from tests.integration.conftest import Api, Connect, Receiver, StartBroker`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import queue
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from email.message import Message
@@ -39,6 +39,12 @@ class StartBroker(Protocol):
     """Starts one more broker; it ends with the test unless it was stopped before."""
 
     def __call__(self, *arguments: str, directory: Path | None = None) -> BrokerProcess: ...
+
+
+class Connect(Protocol):
+    """Opens a client of any broker and tenant; it is closed with the test."""
+
+    def __call__(self, broker: BrokerProcess, tenant: str, /) -> Api: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +203,6 @@ class Receiver:
     def __init__(self) -> None:
         self.status = 200
         self._deliveries: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
-        self._fence = ""
         self._server = _ReceiverServer(("127.0.0.1", 0), _ReceiverHandler)
         self._server.receiver = self
         self.port: int = self._server.server_port
@@ -331,7 +336,22 @@ def start_broker(tmp_path: Path) -> Iterator[StartBroker]:
 
 
 @pytest.fixture
-def connect() -> Iterator[Callable[[BrokerProcess, str], Api]]:
+def connect() -> Iterator[Connect]:
     """Open clients of any broker and tenant; they are closed with the test."""
     with ExitStack() as stack:
         yield lambda broker, tenant: stack.enter_context(Api(broker, tenant))
+
+
+@pytest.fixture(scope="module")
+def other_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    """Another broker, as a context provider; it has the tenants of the tests, too."""
+    directory = tmp_path_factory.mktemp("provider") / "data"
+    with BrokerProcess(directory, ["-multiservice"]) as process:
+        yield process
+
+
+@pytest.fixture
+def remote(api: Api, other_broker: BrokerProcess) -> Iterator[Api]:
+    """A client of the test's tenant at the other broker."""
+    with api.on(other_broker) as client:
+        yield client

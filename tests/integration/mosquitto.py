@@ -135,7 +135,7 @@ class Listener:
         client.subscribe(self._topic, qos=2)
 
     def _take(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
-        self._heard.put(Heard(message.topic, message.payload, message.qos, message.retain))
+        self._heard.put(Heard(message.topic, bytes(message.payload), message.qos, message.retain))
 
     def next(self) -> Heard:
         """The next message; waits for it."""

@@ -6,7 +6,7 @@ is tried in test_request_checks.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from broker.launch import BrokerProcess
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Api, Reply
+    from tests.integration.conftest import Api, Connect, Reply
 
 ORIGIN = "http://arrakis.example"
 EXPOSED = "Fiware-Correlator, Fiware-Total-Count, Location"
@@ -39,8 +39,6 @@ METHODS = {
     "/v2/op/update": "POST, OPTIONS",
     "/version": "GET, OPTIONS",
 }
-
-Connect = Callable[[BrokerProcess, str], "Api"]
 
 
 @pytest.fixture(scope="module")

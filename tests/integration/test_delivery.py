@@ -10,12 +10,10 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from broker.launch import BrokerProcess
 from tests.integration.endpoints import (
     WAIT_TIMEOUT_S,
     HoldingReceiver,
@@ -39,12 +37,10 @@ from tests.integration.subscriptions import (
 )
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Api, Receiver, StartBroker
+    from tests.integration.conftest import Api, Connect, Receiver, StartBroker
 
 HALF_AN_HOUR_MS = 1_800_000  # the longest timeout there is
 FULL = "notification queue is full"
-
-Connect = Callable[[BrokerProcess, str], "Api"]
 
 
 def metric(api: Api, name: str) -> float:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from broker.launch import BrokerProcess
 from tests.integration.endpoints import refuse_connections
 from tests.integration.provider import Answer, Forwarded, ScriptedProvider, register, shown
 
@@ -23,21 +22,6 @@ NOT_FOUND = (404, "NotFound", "The requested entity has not been found. Check ty
 NO_ATTRIBUTE = (404, "NotFound", "The entity does not have such an attribute")
 E1 = {"id": "E1", "type": "T"}
 ANY = {"idPattern": ".*", "type": "T"}
-
-
-@pytest.fixture(scope="module")
-def other_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
-    """Another broker, as a provider; it has the tenants of the tests, too."""
-    directory = tmp_path_factory.mktemp("provider") / "data"
-    with BrokerProcess(directory, ["-multiservice"]) as process:
-        yield process
-
-
-@pytest.fixture
-def remote(api: Api, other_broker: BrokerProcess) -> Iterator[Api]:
-    """A client of the test's tenant at the other broker."""
-    with api.on(other_broker) as client:
-        yield client
 
 
 @pytest.fixture

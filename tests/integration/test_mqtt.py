@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from broker.launch import BrokerProcess
 from tests.integration.endpoints import never_answer, refuse_connections
 from tests.integration.mosquitto import (
     EXECUTABLE,
@@ -40,11 +39,9 @@ from tests.integration.subscriptions import (
 )
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Api, StartBroker
+    from tests.integration.conftest import Api, Connect, StartBroker
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="mosquitto is not installed")
-
-Connect = Callable[[BrokerProcess, str], "Api"]
 
 
 @pytest.fixture(scope="module")
@@ -544,7 +541,12 @@ class TestPatchedSubscriptions:
         assert (first.payload, first.qos) == (b"1", 2)
 
         other = listen(own.start().port)
-        fields = {"url": own.url, "topic": "there/${id}", "payload": None, "retain": True}
+        fields: dict[str, Any] = {
+            "url": own.url,
+            "topic": "there/${id}",
+            "payload": None,
+            "retain": True,
+        }
         change(api, subscription_id, notification={"mqttCustom": fields})
         assert show(api, subscription_id)["notification"]["mqttCustom"] == {**fields, "qos": 0}
         force_update(api)

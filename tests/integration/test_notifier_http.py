@@ -24,10 +24,8 @@ from typing import Any, TypeAlias
 import pytest
 import uvloop
 
-from broker import notifier as notifier_module
-from broker import sender as sender_module
-from broker.notifier import Notification, Notifier, Outcome
-from broker.sender import HostResolver
+from broker.notifier import STOPPED, Notification, Notifier, Outcome, lanes
+from broker.sender import REQUEST_MALFORMED, HostResolver, resolver
 
 Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -321,7 +319,7 @@ def test_what_http_does_not_allow_is_not_sent(
             failure = await notifications.deliver(
                 "x", receiver.url(), method=method, headers=headers
             )
-            assert failure == sender_module.REQUEST_MALFORMED
+            assert failure == REQUEST_MALFORMED
             assert await notifications.deliver("y", receiver.url()) == 200
             assert receiver.bodies == ["y"]
 
@@ -980,7 +978,7 @@ def test_close_gives_up_what_hangs(run: Run) -> None:
             assert await notifications.notifier.drain(0) == 10
             await notifications.notifier.close()
             for number in range(10):
-                assert notifications.result(str(number)) == notifier_module.STOPPED
+                assert notifications.result(str(number)) == STOPPED
             never.set()
             await receiver.none_open()
 
@@ -988,7 +986,7 @@ def test_close_gives_up_what_hangs(run: Run) -> None:
 
 
 def test_idle_connections_are_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifier_module, "LANE_IDLE_S", 0.0)
+    monkeypatch.setattr(lanes, "LANE_IDLE_S", 0.0)
 
     async def scenario() -> None:
         async with both() as (receiver, notifications):
@@ -1071,7 +1069,7 @@ def test_whatever_receivers_do_every_notification_ends_once(run: Run, seed: int)
 def test_a_name_is_looked_up_once_at_a_time_and_kept(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender_module, "LOOKUPS_MAX", 2)
+    monkeypatch.setattr(resolver, "LOOKUPS_MAX", 2)
     answers = threading.Event()
     asked: list[str] = []
 

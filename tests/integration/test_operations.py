@@ -9,23 +9,19 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from broker.launch import BrokerProcess
 from tests.integration.subscriptions import WAIT_TIMEOUT_S, create, document, force_update
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Api, Receiver, StartBroker
+    from tests.integration.conftest import Api, Connect, Receiver, StartBroker
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 METHOD_NOT_ALLOWED = (405, "MethodNotAllowed", "method not allowed")
 UNKNOWN_ID = "000011112222333344445555"
-
-Connect = Callable[[BrokerProcess, str], "Api"]
 
 
 class TestVersion:
@@ -155,8 +151,13 @@ class TestMetrics:
         assert after["rigel_notifications_sent_total"][()] == 6
         for name in ("rigel_journal_records_total", "rigel_journal_bytes_total"):
             assert after[name][()] > before[name][()]
-        for name in ("rigel_notifications_failed_total", "rigel_notifications_dropped_total"):
+        for name in (
+            "rigel_notifications_failed_total",
+            "rigel_notifications_dropped_total",
+            "rigel_journal_compactions_failed_total",
+        ):
             assert after[name][()] == 0
+        assert after["rigel_journal_segments"][()] >= 1
 
 
 class TestCorrelator:

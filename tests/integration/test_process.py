@@ -8,25 +8,21 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import rigel
-from broker.launch import BrokerProcess
 from tests.integration.endpoints import await_closed_port
 from tests.integration.subscriptions import create, document, number
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Api, StartBroker
+    from tests.integration.conftest import Api, Connect, StartBroker
 
 COMMAND_TIMEOUT_S = 30.0
 SOURCES = str(Path(rigel.__file__).parent)  # for commands that run in another directory
 TRACEBACK = "Traceback"
-
-Connect = Callable[[BrokerProcess, str], "Api"]
 
 
 def run(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from broker.launch import BrokerProcess
 from tests.integration.endpoints import refuse_connections
 from tests.integration.subscriptions import (
     WAIT_TIMEOUT_S,
@@ -26,13 +25,11 @@ from tests.integration.subscriptions import (
 )
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Api, Receiver, StartBroker
+    from tests.integration.conftest import Api, Connect, Receiver, StartBroker
 
 # Few lanes, so that notifications can be told to come before or after others.
 FLAGS = ("-multiservice", "--notification-connections", "1", "--durability", "process")
 RECORDS = re.compile(r"^rigel_journal_records_total (\S+)$", re.MULTILINE)
-
-Connect = Callable[[BrokerProcess, str], "Api"]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 import rigel
+from broker.messages import USER_AGENT
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +52,12 @@ def test_the_line_of_the_process_is_taken_without_another(
 def test_version(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert rigel.main(argv) == 0
     assert capsys.readouterr().out == f"rigel {rigel.__version__}\n"
+
+
+def test_the_version_that_others_are_told() -> None:
+    assert USER_AGENT.split()[-1] == f"rigel/{rigel.__version__}"
+    compose = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    assert f"image: rigel-broker:{rigel.__version__}\n" in compose
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "-U"])

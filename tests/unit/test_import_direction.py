@@ -22,6 +22,8 @@ ALLOWED = {
     "discovery": {"ngsi"},
     "federation": {"discovery", "ngsi"},
     "orchestration": {"federation", "discovery", "ngsi"},
+    # Fills a broker's data directory; stands above the broker, which knows nothing of it.
+    "importer": {"broker", "ngsi", "_native"},
 }
 # These stand above the rooms and may use any; no room may use them.
 ABOVE = {"demo", "loadtests", "tests", "rigel"}

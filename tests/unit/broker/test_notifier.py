@@ -13,12 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker import notifier as module
 from broker.logs import RequestContext, request_context
-from broker.notifier import Notification, Notifier, Outcome
+from broker.notifier import (
+    STOPPED,
+    Notification,
+    Notifier,
+    Outcome,
+    drop_log,
+    ordered_queue,
+)
+from broker.notifier import lanes as lanes_module
+from broker.notifier import notifier as notifier_module
 from broker.sender import TIMEOUT, URL_MALFORMED, Endpoint, Request, Response, Undelivered
 
 NOW = 1_700_000_000.25
+LOG = logging.getLogger("rigel.notifier")
 
 
 class Exchange:
@@ -229,10 +238,10 @@ class Lines(logging.Handler):
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     handler = Lines()
-    monkeypatch.setattr(module.logger, "handlers", [handler])
-    monkeypatch.setattr(module.logger, "propagate", False)
-    module.logger.setLevel(logging.INFO)
-    monkeypatch.setattr(module.logger, "level", logging.INFO)
+    monkeypatch.setattr(LOG, "handlers", [handler])
+    monkeypatch.setattr(LOG, "propagate", False)
+    LOG.setLevel(logging.INFO)
+    monkeypatch.setattr(LOG, "level", logging.INFO)
     return handler
 
 
@@ -305,7 +314,7 @@ async def test_the_oldest_that_may_leave_goes_first() -> None:
 
 
 async def test_many_of_one_key_do_not_hold_up_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PARKED_AT_ONCE", 3)
+    monkeypatch.setattr(ordered_queue, "PARKED_AT_ONCE", 3)
     sender = ScriptedSender()
     async with started(sender, connections_per_endpoint=2) as (notifier, results):
         notifier.send(notification("a0", results, key="a"))
@@ -371,7 +380,7 @@ async def test_hosts_are_told_apart_by_scheme_name_and_port() -> None:
 async def test_a_full_queue_drops_counts_and_keeps_the_order_of_the_rest(
     lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DROP_LOG_INTERVAL_S", 0.0)
+    monkeypatch.setattr(drop_log, "DROP_LOG_INTERVAL_S", 0.0)
     sender = ScriptedSender()
     async with started(sender, connections_per_endpoint=1, queue_length=3) as (notifier, results):
         accepted = [notifier.send(notification(str(n), results, key="k")) for n in range(7)]
@@ -401,8 +410,8 @@ async def test_a_full_queue_drops_counts_and_keeps_the_order_of_the_rest(
 async def test_all_queues_together_are_bounded_in_bytes(
     lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DROP_LOG_INTERVAL_S", 0.0)
-    monkeypatch.setattr(module, "OUTSTANDING_BYTES_MAX", 99_000)
+    monkeypatch.setattr(drop_log, "DROP_LOG_INTERVAL_S", 0.0)
+    monkeypatch.setattr(notifier_module, "OUTSTANDING_BYTES_MAX", 99_000)
     sender = ScriptedSender()
     async with started(sender, connections_per_endpoint=1) as (notifier, results):
 
@@ -517,8 +526,8 @@ async def test_a_callback_may_send() -> None:
 
 
 async def test_idle_endpoints_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LANE_IDLE_S", 0.0)
-    monkeypatch.setattr(module, "IDLE_LANES_ENDED_AT_ONCE", 7)
+    monkeypatch.setattr(lanes_module, "LANE_IDLE_S", 0.0)
+    monkeypatch.setattr(lanes_module, "IDLE_LANES_ENDED_AT_ONCE", 7)
     sender = ScriptedSender(answers_at_once=True)
     async with started(sender) as (notifier, results):
         for port in range(1, 101):
@@ -534,7 +543,7 @@ async def test_idle_endpoints_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_many_endpoints_at_once_are_spread_over_turns_of_the_loop() -> None:
-    at_once = module.LANES_STARTED_AT_ONCE
+    at_once = lanes_module.LANES_STARTED_AT_ONCE
     sender = ScriptedSender(answers_at_once=True)
     async with started(sender) as (notifier, results):
         for number in range(200):
@@ -561,7 +570,7 @@ async def test_many_new_endpoints_do_not_delay_a_connected_one() -> None:
             notifier.send(notification(str(number), results, url=f"http://h{number}/"))
         notifier.send(notification("second", results))
         await results.number(201)
-        assert results.order.index(b"second") <= 2 * module.LANES_STARTED_AT_ONCE
+        assert results.order.index(b"second") <= 2 * lanes_module.LANES_STARTED_AT_ONCE
 
 
 async def test_an_idle_lane_is_used_again() -> None:
@@ -578,7 +587,7 @@ async def test_an_idle_lane_is_used_again() -> None:
 async def test_endpoints_take_turns_when_connections_run_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(lanes_module, "CONNECTIONS_MAX", 2)
     sender = ScriptedSender()
     async with started(sender, connections_per_endpoint=2) as (notifier, results):
         for round_ in range(3):
@@ -602,7 +611,7 @@ async def test_endpoints_take_turns_when_connections_run_out(
 
 
 async def test_a_turn_passed_on_keeps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(lanes_module, "CONNECTIONS_MAX", 2)
     sender = ScriptedSender()
     async with started(sender, connections_per_endpoint=2) as (notifier, results):
         for name in ("a1", "b1", "a2", "a3", "d1", "a4"):
@@ -622,7 +631,7 @@ async def test_a_turn_passed_on_keeps_the_order(monkeypatch: pytest.MonkeyPatch)
 async def test_an_idle_connection_makes_place_for_another_endpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(lanes_module, "CONNECTIONS_MAX", 2)
     sender = ScriptedSender()
     async with started(sender) as (notifier, results):
         notifier.send(notification("a", results, url="http://a/"))
@@ -657,9 +666,9 @@ async def test_close_reports_everything_once_and_accepts_no_more() -> None:
         assert not notifier.send(notification("after", results))
         assert Counter(results.order).most_common(1)[0][1] == 1
         assert len(results.order) == 13
-        assert results.only(b"late").failure == module.STOPPED
-        assert results.only(b"new").failure == module.STOPPED
-        assert results.only(b"old9").failure == module.STOPPED
+        assert results.only(b"late").failure == STOPPED
+        assert results.only(b"new").failure == STOPPED
+        assert results.only(b"old9").failure == STOPPED
         assert notifier.statistics().dropped == 1
         assert not sender.open
         await notifier.close()
@@ -828,8 +837,8 @@ def test_every_accepted_notification_ends_once_and_in_order(
             assert endpoint.queued <= queue_length + lanes  # what ended lanes had in hand
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CONNECTIONS_MAX", connections)
-        patch.setattr(module, "LANES_STARTED_AT_ONCE", lanes_in_a_turn)
-        patch.setattr(module, "LANES_ROUSED_AT_ONCE", lanes_in_a_turn)
-        patch.setattr(module.logger, "disabled", True)
+        patch.setattr(lanes_module, "CONNECTIONS_MAX", connections)
+        patch.setattr(lanes_module, "LANES_STARTED_AT_ONCE", lanes_in_a_turn)
+        patch.setattr(lanes_module, "LANES_ROUSED_AT_ONCE", lanes_in_a_turn)
+        patch.setattr(LOG, "disabled", True)
         asyncio.run(scenario())

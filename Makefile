@@ -13,7 +13,7 @@ NATIVE := setup.py $(wildcard _native/*.pyx _native/*.pxd _native/*.h _native/*.
 INSTALL := $(BIN)/pip install --quiet --constraint requirements.lock
 EDITABLE := $(INSTALL) --no-build-isolation --editable
 # What is checked, as far as it is there.
-CHECKED := $(wildcard ngsi _native broker discovery federation importer orchestration importer demo loadtests tests rigel.py)
+CHECKED := ngsi _native broker importer demo loadtests tests rigel.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -14,11 +14,11 @@ import orjson
 
 from ngsi.errors import BadRequest
 from ngsi.instants import DATE_TYPES, canonical_instant
+from ngsi.json_value import JsonValue
 from ngsi.model import (
     NO_METADATA,
     Attribute,
     AttributeUpdate,
-    JsonValue,
     Metadata,
     UpdateAction,
     default_type,

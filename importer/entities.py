@@ -15,13 +15,13 @@ from broker.location import find_location
 from broker.records import encode_entity
 from ngsi.errors import BadRequest, RequestEntityTooLarge
 from ngsi.instants import DATE_TYPES, canonical_instant, format_instant
+from ngsi.json_value import JsonValue
 from ngsi.model import (
     DATE_EXPIRES,
     DEFAULT_ENTITY_TYPE,
     NO_METADATA,
     Attribute,
     Entity,
-    JsonValue,
     Metadata,
     default_type,
 )

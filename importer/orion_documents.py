@@ -22,7 +22,8 @@ from importer.entities import (
 from importer.fields import NUMBERS, read
 from importer.report import Report
 from ngsi.errors import BadRequest
-from ngsi.model import ROOT_SERVICE_PATH, Attribute, Entity, JsonValue, Metadata
+from ngsi.json_value import JsonValue
+from ngsi.model import ROOT_SERVICE_PATH, Attribute, Entity, Metadata
 from ngsi.registration import Registration
 from ngsi.service_path import EVERYWHERE
 from ngsi.subscription import AttrsFormat, Subscription, SubscriptionStatus

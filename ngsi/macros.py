@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from ngsi.jexl import Budget, evaluate
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 
 _OPEN: Final = "${"
 _CLOSE: Final = "}"

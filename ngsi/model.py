@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ngsi.json_value import JsonValue
 
 if TYPE_CHECKING:
     from ngsi.geometry import Shape
     from ngsi.patterns import Pattern
 
-JsonValue: TypeAlias = Any  # str | int | float | bool | None | list | dict, recursively
 Metadata: TypeAlias = dict[str, dict[str, JsonValue]]
 
 NO_METADATA: Final[Metadata] = {}  # shared by all attributes without; never written to

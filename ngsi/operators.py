@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ngsi.errors import InternalServerError
 from ngsi.instants import DATE_TYPES
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 from ngsi.ordering import order_key
 
 _EXACT_INTEGERS: Final = 2.0**53

@@ -1,5 +1,6 @@
 """The order of JSON values of different kinds: null, number, string, object, array, boolean.
 
+from ngsi.json_value import JsonValue
 Source: Orion API, section "Ordering Results" (the order of MongoDB).
 """
 
@@ -9,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 
 
 def order_key(value: JsonValue) -> tuple[int, Any]:

@@ -30,6 +30,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from ngsi.errors import BadRequest
 from ngsi.instants import DATE_TYPES, canonical_instant, parse_instant
+from ngsi.json_value import JsonValue
 from ngsi.model import (
     DATE_CREATED,
     DATE_EXPIRES,
@@ -37,7 +38,6 @@ from ngsi.model import (
     SERVICE_PATH,
     Attribute,
     Entity,
-    JsonValue,
 )
 from ngsi.patterns import InvalidPattern, Pattern, compile_pattern
 from ngsi.syntax import has_forbidden

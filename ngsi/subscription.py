@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ngsi.model import AlterationType, EntitySelector, JsonValue
+from ngsi.json_value import JsonValue
+from ngsi.model import AlterationType, EntitySelector
 
 if TYPE_CHECKING:
     from ngsi.geometry import GeoQuery

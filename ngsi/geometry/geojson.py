@@ -22,7 +22,7 @@ from ngsi.geometry.shapes import (
     Rings,
     Shape,
 )
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 
 # The names that MongoDB knows for WGS 84 in the member "crs" of older GeoJSON. Coordinates in
 # any other system would be taken for places that they are not.

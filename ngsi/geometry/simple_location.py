@@ -15,7 +15,7 @@ from ngsi.geometry.boxes import Box
 from ngsi.geometry.geojson import LocationError
 from ngsi.geometry.paths import InvalidGeometryError, Position
 from ngsi.geometry.shapes import LineString, Point, Polygon, Shape, box_polygon
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 
 _NUMBER: Final = re.compile(r"[ \t\r\n\f\v]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 

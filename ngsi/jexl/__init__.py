@@ -19,7 +19,7 @@ from ngsi.jexl.budget import Budget, measure
 from ngsi.jexl.evaluation import Evaluator, Scope
 from ngsi.jexl.lexer import JexlError
 from ngsi.jexl.parser import parse
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 
 __all__ = ["MAX_LENGTH", "Budget", "JexlError", "evaluate"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ngsi.jexl.lexer import JexlError
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 
 # A unit is about 10 ns, so the expressions of one message hold the loop for some 40 ms at the
 # worst. Usual ones take less than a hundredth of it.

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from ngsi.jexl.budget import Budget
 from ngsi.jexl.lexer import JexlError
 from ngsi.jexl.transformations import MAX_TEXT_LENGTH, TRANSFORMATIONS
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 
 _EPSILON: Final = 0.000001  # numbers closer than this are equal
 _EXACT_INTEGERS: Final = 2**53

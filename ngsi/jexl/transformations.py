@@ -21,7 +21,7 @@ from ngsi.instants import parse_instant
 from ngsi.jexl.budget import Budget, measure
 from ngsi.jexl.lexer import JexlError
 from ngsi.jexl.regular_expressions import find_spans
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 
 MAX_TEXT_LENGTH: Final = 1 << 20  # characters an expression may build; as long as a body
 

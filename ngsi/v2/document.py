@@ -15,7 +15,7 @@ import orjson
 
 from _native.members import repeats_member
 from ngsi.errors import BadRequest, ParseError
-from ngsi.model import JsonValue
+from ngsi.json_value import JsonValue
 from ngsi.syntax import MAX_NESTING, has_forbidden
 
 # Beyond this a double no longer holds every integer, so 1e300 stays a float.

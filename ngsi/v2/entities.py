@@ -13,12 +13,12 @@ from typing import Any, Final
 from ngsi.errors import BadRequest, NotImplementedByBroker, UnsupportedMediaType
 from ngsi.geometry import GEO_TYPES
 from ngsi.instants import DATE_TYPES, canonical_instant
+from ngsi.json_value import JsonValue
 from ngsi.model import (
     DATE_EXPIRES,
     DEFAULT_ENTITY_TYPE,
     AttributeUpdate,
     EntityUpdate,
-    JsonValue,
     Metadata,
     default_type,
 )

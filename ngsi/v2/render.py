@@ -17,6 +17,7 @@ import orjson
 
 from ngsi.geometry import rendered_geometry
 from ngsi.instants import format_instant
+from ngsi.json_value import JsonValue
 from ngsi.model import (
     ACTION_TYPE,
     ALTERATION_TYPE,
@@ -30,7 +31,6 @@ from ngsi.model import (
     Attribute,
     Entity,
     EntityEvent,
-    JsonValue,
     Metadata,
 )
 

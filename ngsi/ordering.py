@@ -1,6 +1,5 @@
 """The order of JSON values of different kinds: null, number, string, object, array, boolean.
 
-from ngsi.json_value import JsonValue
 Source: Orion API, section "Ordering Results" (the order of MongoDB).
 """
 

@@ -44,6 +44,7 @@ from ngsi.model import (
 )
 from ngsi.registration import Registration
 from ngsi.subscription import Subscription
+from ngsi.syntax import MAX_IDENTITY_LENGTH
 from ngsi.v2.entities import WRONG_EXPIRY
 
 ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
@@ -52,8 +53,6 @@ REGISTRATION_NOT_FOUND = "The requested registration has not been found. Check i
 
 # Smaller documents find room in what every change is admitted with.
 _LARGE_DOCUMENT_BYTES = 1024 * 1024
-# An entity id, type and service path together, as Orion (its database's longest key).
-_MAX_IDENTITY_LENGTH = 1013
 
 
 class StateError(Exception):
@@ -161,7 +160,7 @@ class Engine:
         after the commit of the others. So do the next two.
         """
         assert update.type is not None
-        if len(update.id) + len(update.type) + len(origin.scope.home) > _MAX_IDENTITY_LENGTH:
+        if len(update.id) + len(update.type) + len(origin.scope.home) > MAX_IDENTITY_LENGTH:
             raise BadRequest("Too long entity id/type/servicePath combination")
         found = self._find(origin, update)
         if found and not upsert:

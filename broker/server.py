@@ -219,6 +219,8 @@ class Server:
             await self.stop()
 
     def _keep_house(self) -> None:
+        if self._draining:
+            return  # this turn was asked for before the stop
         try:
             self.journal.admit()
             self._alarms.database.end("")
@@ -240,12 +242,16 @@ class Server:
             # Lets the requests that were accepted finish before the connections close.
             await self._runner.cleanup()
             await self._provider_client.close()
+            await self.engine.hand_over()
             left = await self.outlets.drain(self._settings.shutdown_timeout_s)
             if left:
                 _log.warning("%d notifications were not delivered before the end", left)
             await self.outlets.close()
         finally:
-            self._keep_house()
+            try:
+                self.engine.journal_counters()
+            except InternalServerError as error:
+                _log.warning("the last counters are not kept: %s", error.description)
             await self.journal.close()
 
     def _counters(self) -> dict[str, float]:

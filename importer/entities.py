@@ -26,11 +26,10 @@ from ngsi.model import (
     default_type,
 )
 from ngsi.service_path import parse_scope
-from ngsi.syntax import check_id, check_name
+from ngsi.syntax import MAX_IDENTITY_LENGTH, check_id, check_name
 from ngsi.v2.document import normalize
 
 LAST_SECOND: Final = 253_402_300_799  # of 9999; a later one has no text. Orion means "never" by it
-_MAX_IDENTITY_LENGTH: Final = 1013  # characters of id, type and service path, as the engine has it
 
 
 def check_service(name: str) -> str:
@@ -108,7 +107,7 @@ def make_entity(
     check_service_path(service_path)
     check_time(created, "dateCreated")
     check_time(modified, "dateModified")
-    if len(entity_id) + len(type_) + len(service_path) > _MAX_IDENTITY_LENGTH:
+    if len(entity_id) + len(type_) + len(service_path) > MAX_IDENTITY_LENGTH:
         raise BadRequest("Too long entity id/type/servicePath combination")
     expiry = attributes.get(DATE_EXPIRES)
     if expiry is not None and expiry.type not in DATE_TYPES:

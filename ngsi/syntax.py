@@ -15,6 +15,9 @@ from typing import Final
 from ngsi.errors import BadRequest
 
 MAX_IDENTIFIER_LENGTH: Final = 256  # characters, for ids, types and names
+# Characters of an entity's id, type and service path together, as Orion (its database's longest
+# key).
+MAX_IDENTITY_LENGTH: Final = 1013
 MAX_NESTING: Final = 50  # levels of a compound attribute or metadata value
 
 _FORBIDDEN: Final = re.compile(r"[<>\"'=;()]")

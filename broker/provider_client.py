@@ -170,8 +170,9 @@ async def _note_reuse(
 
 
 def _locate(provider_url: str, operation: str, parameters: dict[str, str]) -> URL:
+    # As Orion: a URL without a path gives "//op/update", which is where IoT Agents listen.
     base = URL(provider_url)
-    path = base.raw_path.rstrip("/") + operation
+    path = base.raw_path + operation
     return base.with_path(path, encoded=True).with_query([*base.query.items(), *parameters.items()])
 
 

@@ -103,7 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        answer = cast(_Server, self.server).provider.take(Forwarded(self.path, self.headers, body))
+        answer = cast(_Server, self.server).provider.take(
+            # Not self.path: http.server makes one slash of several at its beginning.
+            Forwarded(self.requestline.split()[1], self.headers, body)
+        )
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)

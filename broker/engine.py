@@ -8,16 +8,18 @@ gets the records, the triggered notifications are made. Replies and notification
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 
 from broker import records
 from broker.deprecations import Deprecations
 from broker.journal import MAX_KEY_BYTES, MAX_PAYLOAD_BYTES
-from broker.location import describe_subjects, find_location, parse_location
+from broker.location import LocationRule, Locations, touches_location
 from broker.messages import MessageRules
 from broker.object_ids import ObjectIds
 from broker.origin import Origin
+from broker.outbox import KIND as KEPT_NOTIFICATION
+from broker.outbox import DeliveryRules, Outbox
 from broker.ports import JournalPort, NotifierPort
 from broker.publisher import Publisher
 from broker.tenant import Tenant
@@ -68,13 +70,16 @@ class Engine:
         notifier: NotifierPort,
         clock: Callable[[], float],
         rules: MessageRules,
+        delivery_rules: DeliveryRules,
         deprecations: Deprecations,
+        multi_location: bool = False,
     ) -> None:
         self.deprecations = deprecations
         self._journal = journal
         self._clock = clock
         self._tenants: dict[str, Tenant] = {}
-        self._publisher = Publisher(journal, notifier, clock, rules, self._tenants)
+        self._location_rule = LocationRule(several=multi_location)
+        self._publisher = Publisher(journal, notifier, clock, rules, delivery_rules, self._tenants)
         self._ids = ObjectIds(clock)
         # With counters not yet journaled, and their tenants.
         self._forwarded: dict[Registration, str] = {}
@@ -90,8 +95,7 @@ class Engine:
             try:
                 if kind == records.ENTITY:
                     entity = records.decode_entity(identity, document)
-                    if entity.location is not None:
-                        entity.shape = parse_location(entity.attributes[entity.location])
+                    entity.set_locations(self._location_rule.locate_restored(entity))
                     entity.expires = _expiry(entity.attributes)
                     entities.append((tenant, entity))
                 elif kind == records.SUBSCRIPTION:
@@ -100,6 +104,8 @@ class Engine:
                 elif kind == records.REGISTRATION:
                     registration = records.decode_stored_registration(identity, document)
                     self._own(tenant).registrations[registration.id] = registration
+                elif kind == KEPT_NOTIFICATION:
+                    self._publisher.outbox.restore(tenant, identity, document)
                 else:
                     raise ValueError(f"unknown kind of record {kind!r}")
             except (NgsiError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -143,6 +149,11 @@ class Engine:
     def dropped_notifications(self) -> int:
         """Notifications that were not made, as too many waited for their commit."""
         return self._publisher.dropped
+
+    @property
+    def durable_deliveries(self) -> Outbox:
+        """The notifications that are kept until their receivers have taken them."""
+        return self._publisher.outbox
 
     async def hand_over(self) -> None:
         """Wait until the notifications of all changes made so far are with the notifier, or
@@ -271,9 +282,8 @@ class Engine:
         now = self._clock()
         created = {name: new_attribute(item, now) for name, item in update.attributes.items()}
         attributes = {name: item for name, item in created.items() if item is not None}
-        location, shape = find_location(attributes)
-        if location is not None:
-            self.deprecations.note_location(location, attributes[location].type)
+        locations = self._location_rule.locate_new(attributes)
+        self._note_locations(locations, attributes)
         expires = _expiry(attributes)
         entity = Entity(
             update.id,
@@ -284,8 +294,9 @@ class Engine:
             now,
             tenant.entities.take_sequence(),
         )
-        entity.location, entity.shape, entity.expires = location, shape, expires
-        document = records.encode_entity(entity, attributes, location, now)
+        entity.set_locations(locations)
+        entity.expires = expires
+        document = records.encode_entity(entity, attributes, entity.locations, now)
         entity.size = self._check_size(document, "entity")
         self._journal.put(records.entity_key(tenant.name, entity), document)
         self._tenants.setdefault(tenant.name, tenant)
@@ -346,34 +357,26 @@ class Engine:
         self, tenant: Tenant, entity: Entity, change: EntityChange, action: UpdateAction, now: float
     ) -> None:
         attributes = change.attributes
-        affected = (*change.touched.items(), *change.removed.items())
-        moved = entity.location in change.touched or entity.location in change.removed
-        location, shape = entity.location, entity.shape
-        if moved or any("geo:" in attribute.type for _, attribute in affected):
-            if action is UpdateAction.UPDATE:
-                location, shape = find_location(attributes, change.touched)
-            elif action is UpdateAction.REPLACE or action is UpdateAction.DELETE:
-                location, shape = find_location(attributes)
-            else:
-                subjects = describe_subjects(change.actions, location is not None)
-                location, shape = find_location(attributes, subjects=subjects)
-            if location is not None and location in change.touched:
-                self.deprecations.note_location(location, attributes[location].type)
+        moved: Locations | None = None
+        names: Collection[str] = entity.locations
+        if touches_location(entity, change):
+            names = moved = self._location_rule.locate_changed(entity, change, action)
+            self._note_locations(moved, change.touched)
         expires = entity.expires
         if DATE_EXPIRES in change.touched or DATE_EXPIRES in change.removed:
             expires = _expiry(attributes)
-        is_patch = 2 * len(affected) <= len(attributes)
+        is_patch = 2 * (len(change.touched) + len(change.removed)) <= len(attributes)
         if is_patch:
-            document = records.encode_entity_change(change.touched, change.removed, location, now)
+            document = records.encode_entity_change(change.touched, change.removed, names, now)
             # Too much by what the patch replaces: then the whole is measured.
             size = entity.size + len(document)
             is_patch = size <= MAX_PAYLOAD_BYTES
         if not is_patch:
-            document = records.encode_entity(entity, attributes, location, now)
+            document = records.encode_entity(entity, attributes, names, now)
             size = self._check_size(document, "entity")
         # Nothing was changed so far, and nothing fails from here on.
-        if shape is not entity.shape:
-            tenant.entities.move(entity, location, shape)
+        if moved is not None:
+            tenant.entities.move(entity, moved)
         if expires != entity.expires:
             tenant.entities.set_expiry(entity, expires)
         entity.attributes = attributes
@@ -384,6 +387,11 @@ class Engine:
             self._journal.patch(key, document)
         else:
             self._journal.put(key, document)
+
+    def _note_locations(self, locations: Locations, given: Mapping[str, Attribute]) -> None:
+        for name in locations:
+            if name in given:
+                self.deprecations.note_location(name, given[name].type)
 
     def remove_expired(self, limit: int) -> int:
         """Delete at most `limit` of the entities whose dateExpires is past; returns how many."""
@@ -450,6 +458,7 @@ class Engine:
         self._journal.admit()
         self.tenant(tenant_name).remove_subscription(subscription_id)
         self._journal.delete(records.subscription_key(tenant_name, subscription_id))
+        self._publisher.outbox.remove(tenant_name, subscription_id)
 
     # Registrations
 

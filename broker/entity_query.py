@@ -74,7 +74,7 @@ class EntityQuery:
                     for name in self.having
                 )
             )
-            and (self.geo is None or (entity.shape is not None and self.geo.matches(entity.shape)))
+            and (self.geo is None or any(map(self.geo.matches, entity.shapes)))
             and (self.q is None or self.q.matches(entity))
             and (self.mq is None or self.mq.matches(entity))
         )
@@ -312,9 +312,9 @@ def _sort_key(entity: Entity, query: EntityQuery) -> _Key:
 
 def _token_key(entity: Entity, name: str, geo: GeoQuery | None) -> Any:
     if name == DISTANCE:
-        if geo is None or entity.shape is None:
+        if geo is None:
             return math.inf
-        return geo.distance_m(entity.shape)
+        return min(map(geo.distance_m, entity.shapes), default=math.inf)
     if name == "id":
         return entity.id
     if name == "type":

@@ -6,12 +6,12 @@ concerned. Look-ups by id cost O(1), indexes are kept at every insert, removal a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sortedcontainers import SortedKeyList
 
+from _native.location_index import LocationIndex
 from broker.creation_order import CreationOrder
-from broker.location_index import LocationIndex
 from ngsi.geometry import Box, Shape
 from ngsi.model import Entity
 from ngsi.service_path import ServicePathScope
@@ -65,7 +65,7 @@ class EntityTable:
 
     def near(self, bounds: tuple[Box, ...]) -> list[Entity]:
         """The entities whose bounding boxes meet `bounds`, in the order of their creation."""
-        found = (self.all.get(sequence) for sequence in sorted(self._places.search(bounds)))
+        found = (self.all.get(sequence) for sequence in self._places.search(bounds))
         return [entity for entity in found if entity is not None]
 
     def insert(self, entity: Entity) -> None:
@@ -83,8 +83,8 @@ class EntityTable:
         if of_type is None:
             of_type = self._by_type[entity.type] = CreationOrder()
         of_type.add(entity)
-        if entity.shape is not None:
-            self._places.insert(entity.sequence, entity.shape.bounds)
+        if entity.shapes:
+            self._places.insert(entity.sequence, _bounds(entity.shapes))
         if entity.expires is not None:
             self._expiring.add(entity)
 
@@ -102,21 +102,22 @@ class EntityTable:
         of_type.remove(entity)
         if not of_type:
             del self._by_type[entity.type]
-        if entity.shape is not None:
+        if entity.shapes:
             self._places.remove(entity.sequence)
         if entity.expires is not None:
             self._expiring.remove(entity)
 
-    def move(self, entity: Entity, location: str | None, shape: Shape | None) -> None:
-        """Set the place of an entity of this table."""
-        if entity.shape is not None and shape is not None:
-            self._places.replace(entity.sequence, shape.bounds)
-        elif entity.shape is not None:
-            self._places.remove(entity.sequence)
-        elif shape is not None:
-            self._places.insert(entity.sequence, shape.bounds)
-        entity.location = location
-        entity.shape = shape
+    def move(self, entity: Entity, locations: Mapping[str, Shape]) -> None:
+        """Set the locations of an entity of this table: shapes by the names of attributes."""
+        was_placed = bool(entity.shapes)
+        entity.set_locations(locations)
+        if not entity.shapes:
+            if was_placed:
+                self._places.remove(entity.sequence)
+        elif was_placed:
+            self._places.replace(entity.sequence, _bounds(entity.shapes))
+        else:
+            self._places.insert(entity.sequence, _bounds(entity.shapes))
 
     def set_expiry(self, entity: Entity, expires: float | None) -> None:
         """Set when an entity of this table expires (seconds since 1970, None never)."""
@@ -144,8 +145,16 @@ class EntityTable:
             for entity in block
         ]
         assert sorted(map(id, by_id)) == sorted(map(id, by_type)) == sorted(map(id, entities))
-        assert len(self._places) == sum(entity.shape is not None for entity in entities)
+        assert len(self._places) == sum(bool(entity.shapes) for entity in entities)
+        assert all(len(entity.shapes) == len(entity.locations) for entity in entities)
         assert len(self._expiring) == sum(entity.expires is not None for entity in entities)
+
+
+def _bounds(shapes: tuple[Shape, ...]) -> tuple[Box, ...]:
+    """The boxes that shapes (one or more) lie in."""
+    if len(shapes) == 1:
+        return shapes[0].bounds
+    return tuple(box for shape in shapes for box in shape.bounds)
 
 
 def _is_meant(entity: Entity, entity_type: str | None, scope: ServicePathScope) -> bool:

@@ -97,10 +97,7 @@ def is_triggered(subscription: Subscription, event: EntityEvent) -> bool:
         and any(selector.matches(entity.id, entity.type) for selector in subscription.entities)
         and (condition.q is None or condition.q.matches(entity, event.attributes))
         and (condition.mq is None or condition.mq.matches(entity, event.attributes))
-        and (
-            condition.geo is None
-            or (entity.shape is not None and condition.geo.matches(entity.shape))
-        )
+        and (condition.geo is None or any(map(condition.geo.matches, entity.shapes)))
     )
 
 

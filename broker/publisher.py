@@ -17,6 +17,7 @@ from broker import records
 from broker.messages import Message, MessageFactory, MessageRules
 from broker.notifier import Outcome
 from broker.origin import Origin
+from broker.outbox import DeliveryRules, KeptNotification, Outbox
 from broker.ports import JournalPort, NotifierPort
 from broker.tenant import Tenant
 from ngsi.macros import MacroError
@@ -29,6 +30,7 @@ _log = logging.getLogger("rigel.publisher")
 MAX_WAITING: Final = 100_000
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 QUEUE_IS_FULL: Final = "notification queue is full"
+CANNOT_BE_KEPT: Final = "no room to keep the notification"
 
 
 class Publisher:
@@ -40,6 +42,7 @@ class Publisher:
         notifier: NotifierPort,
         clock: Callable[[], float],
         rules: MessageRules,
+        delivery_rules: DeliveryRules,
         tenants: Mapping[str, Tenant],
     ) -> None:
         self._journal = journal
@@ -47,11 +50,12 @@ class Publisher:
         self._clock = clock
         self._rules = rules
         self._tenants = tenants
+        self.outbox = Outbox(journal, notifier, clock, delivery_rules, tenants, self._record)
         self.dropped = 0  # notifications that were not made, as too many wait for their commit
         self._waiting = 0
         self._waiting_bytes = 0
         # The notifications of one turn of the loop, and what they wait for.
-        self._batch: list[Message] = []
+        self._batch: list[Message | KeptNotification] = []
         self._commit: asyncio.Future[None] | None = None
         # With counters not yet journaled, and their tenants.
         self._progressed: dict[Subscription, str] = {}
@@ -59,7 +63,7 @@ class Publisher:
     @property
     def has_progress(self) -> bool:
         """Whether counters changed that the journal does not have."""
-        return bool(self._progressed)
+        return bool(self._progressed) or self.outbox.has_progress
 
     def publish(self, tenant: Tenant, origin: Origin, event: EntityEvent) -> None:
         """Make the notifications that an event triggers; they leave after its commit.
@@ -88,6 +92,12 @@ class Publisher:
                 continue
             if message is None:
                 continue
+            kept = None
+            if subscription.delivery.durable:
+                kept = self.outbox.keep(message)
+                if kept is None:
+                    self._count_failure(subscription, tenant.name, CANNOT_BE_KEPT)
+                    continue
             counters = subscription.counters
             counters.times_sent += 1
             counters.last_notification = now
@@ -95,7 +105,7 @@ class Publisher:
             if subscription.status is SubscriptionStatus.ONESHOT:
                 subscription.status = SubscriptionStatus.INACTIVE
                 self._journal_one(subscription, tenant.name)
-            self._hold(message)
+            self._hold(kept or message)
 
     def _make(
         self, messages: MessageFactory, subscription: Subscription, tenant: str
@@ -108,7 +118,7 @@ class Publisher:
             return None
         return messages.make(subscription, tenant)
 
-    def _hold(self, message: Message) -> None:
+    def _hold(self, message: Message | KeptNotification) -> None:
         """Keep the notification until the commit of this turn's changes."""
         self._waiting += 1
         self._waiting_bytes += len(message.body)
@@ -125,14 +135,16 @@ class Publisher:
             await asyncio.wait((self._commit,))
         await asyncio.sleep(0)
 
-    def _send(self, batch: list[Message], commit: asyncio.Future[None]) -> None:
+    def _send(self, batch: list[Message | KeptNotification], commit: asyncio.Future[None]) -> None:
         self._waiting -= len(batch)
         self._waiting_bytes -= sum(len(message.body) for message in batch)
         if commit.cancelled() or commit.exception() is not None:
             _log.error("%d notifications dropped: their change was not committed", len(batch))
             return
         for message in batch:
-            if not self._notifier.send(message):
+            if isinstance(message, KeptNotification):
+                self.outbox.add(message)
+            elif not self._notifier.send(message):
                 outcome = Outcome(at=self._clock(), status=None, failure=QUEUE_IS_FULL)
                 self._record(message, outcome)
 
@@ -177,7 +189,11 @@ class Publisher:
             )
 
     def journal_progress(self) -> None:
-        """Give the journal the status and counters that changed; it must have been admitted."""
+        """Give the journal the status and counters that changed; it must have been admitted.
+
+        Raises InternalServerError when it takes no more.
+        """
+        self.outbox.journal_progress()
         progressed, self._progressed = self._progressed, {}
         for subscription, tenant in progressed.items():
             # A subscription that was replaced or removed meanwhile has no record to patch.

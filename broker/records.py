@@ -4,7 +4,8 @@ A key names the kind of state, the tenant and the identity, separated by a byte 
 them may hold; the document is JSON. docs/journal.md lists the fields for operators.
 
     e <tenant> <service path> <id> <type>   {"s": sequence, "c": created, "m": modified,
-                                             "l": name of the location attribute,
+                                             "l": name of the attribute that is the
+                                                  location, a list of names of several,
                                              "a": {name: [type, value, metadata,
                                                           created, modified]}}
     s <tenant> <subscription id>            {"servicePath": ..., "subscription": {...},
@@ -15,7 +16,7 @@ them may hold; the document is JSON. docs/journal.md lists the fields for operat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import orjson
@@ -54,15 +55,18 @@ def split_key(key: bytes) -> list[str]:
 
 
 def encode_entity(
-    entity: Entity, attributes: dict[str, Attribute], location: str | None, modified: float
+    entity: Entity,
+    attributes: dict[str, Attribute],
+    locations: Collection[str],
+    modified: float,
 ) -> bytes:
-    """The whole state of an entity, as it is to become."""
+    """The whole state of an entity, as it is to become; `locations` are names of attributes."""
     return orjson.dumps(
         {
             "s": entity.sequence,
             "c": entity.created,
             "m": modified,
-            "l": location,
+            "l": _pack_names(locations),
             "a": _pack(attributes),
         }
     )
@@ -71,13 +75,20 @@ def encode_entity(
 def encode_entity_change(
     changed: dict[str, Attribute],
     removed: Iterable[str],
-    location: str | None,
+    locations: Collection[str],
     modified: float,
 ) -> bytes:
     """A merge patch with the attributes that change, are added or removed."""
     attributes: dict[str, Any] = _pack(changed)
     attributes.update(dict.fromkeys(removed))
-    return orjson.dumps({"m": modified, "l": location, "a": attributes})
+    return orjson.dumps({"m": modified, "l": _pack_names(locations), "a": attributes})
+
+
+def _pack_names(locations: Collection[str]) -> str | list[str] | None:
+    if not locations:
+        return None
+    names = list(locations)
+    return names[0] if len(names) == 1 else names
 
 
 def _pack(attributes: dict[str, Attribute]) -> dict[str, Any]:
@@ -94,7 +105,10 @@ def _pack(attributes: dict[str, Attribute]) -> dict[str, Any]:
 
 
 def decode_entity(identity: list[str], document: bytes) -> Entity:
-    """The entity of a key's [service path, id, type] and its document."""
+    """The entity of a key's [service path, id, type] and its document.
+
+    Its locations have their names only; the shapes are to be parsed.
+    """
     service_path, entity_id, entity_type = identity
     state = orjson.loads(document)
     attributes = {
@@ -113,7 +127,9 @@ def decode_entity(identity: list[str], document: bytes) -> Entity:
         state["s"],
     )
     # Absent from a document whose last record was a merge patch: null removes a member.
-    entity.location = state.get("l")
+    names = state.get("l")
+    if names is not None:
+        entity.locations = (names,) if type(names) is str else tuple(names)
     entity.size = len(document)
     return entity
 

@@ -42,6 +42,7 @@ from broker.messages import MessageRules
 from broker.metrics import Metrics
 from broker.mqtt import MqttNotifier
 from broker.notifier import Notifier
+from broker.outbox import DeliveryRules
 from broker.outlets import Outlets
 from broker.sender import HttpSender
 from broker.service_metrics import ServiceMetrics
@@ -117,7 +118,14 @@ class Server:
                 settings.outgoing_max_bytes,
                 not settings.disable_custom_notifications,
             ),
+            DeliveryRules(
+                settings.durable_max_age_s,
+                settings.durable_max_length,
+                settings.durable_max_bytes,
+                settings.durable_max_pause_s,
+            ),
             Deprecations(limits, statistics),
+            multi_location=settings.multi_location,
         )
         self._provider_client = CountedProviderClient(
             services,
@@ -204,6 +212,7 @@ class Server:
         # In a thread, so that /ready answers meanwhile; nobody else touches the engine yet.
         await asyncio.to_thread(self.engine.restore)
         _log.info("data loaded in %.3f s", time.monotonic() - started)
+        self.engine.durable_deliveries.start()
         self._loading = False
         self._summary.start()
         return [address[:2] for address in self._runner.addresses]
@@ -243,6 +252,7 @@ class Server:
             await self._runner.cleanup()
             await self._provider_client.close()
             await self.engine.hand_over()
+            self.engine.durable_deliveries.close()
             left = await self.outlets.drain(self._settings.shutdown_timeout_s)
             if left:
                 _log.warning("%d notifications were not delivered before the end", left)
@@ -267,6 +277,7 @@ class Server:
             "notifications_failed": notifier.failed + mqtt.failed,
             "notifications_dropped": self.outlets.count_dropped()
             + self.engine.dropped_notifications,
+            "notifications_given_up": self.engine.durable_deliveries.discarded,
             "forwards_sent": self._forwarding.sent,
             "forwards_failed": self._forwarding.failed,
         }
@@ -283,6 +294,7 @@ class Server:
             "subscriptions": sum(len(tenant.subscriptions) for tenant in tenants),
             "registrations": sum(len(tenant.registrations) for tenant in tenants),
             "notifications_queued": self.outlets.count_queued(),
+            "notifications_kept": self.engine.durable_deliveries.pending,
         }
 
 

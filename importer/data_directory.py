@@ -77,7 +77,7 @@ class DataDirectory:
         for service, entity in spool.entities():
             writer.add(
                 records.entity_key(service, entity),
-                records.encode_entity(entity, entity.attributes, entity.location, entity.modified),
+                records.encode_entity(entity, entity.attributes, entity.locations, entity.modified),
             )
             report.write(ENTITIES)
         for service, subscription in spool.subscriptions():

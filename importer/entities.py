@@ -113,10 +113,8 @@ def make_entity(
     if expiry is not None and expiry.type not in DATE_TYPES:
         raise BadRequest(f"{DATE_EXPIRES} is no DateTime")
     entity = Entity(entity_id, type_, service_path, attributes, created, modified, 0)
-    entity.location, entity.shape = find_location(
-        attributes, () if location is None else (location,)
-    )
-    document = encode_entity(entity, attributes, entity.location, modified)
+    entity.set_locations(find_location(attributes, () if location is None else (location,)))
+    document = encode_entity(entity, attributes, entity.locations, modified)
     if len(document) > MAX_PAYLOAD_BYTES:
         raise RequestEntityTooLarge(
             f"entity size: {len(document)}, max size supported: {MAX_PAYLOAD_BYTES}"

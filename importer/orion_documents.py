@@ -63,7 +63,7 @@ def decode_entity(document: dict[str, Any], report: Report) -> tuple[Entity, byt
     if document.get("location"):
         location = read(read(document, "location", dict), "attrName", str).translate(_DECODED)
     entity, record = make_entity(entity_id, type_, path, attributes, created, modified, location)
-    if location is not None and entity.location != location:
+    if location is not None and location not in entity.locations:
         found = attributes.get(location)
         report.add_note(
             f"entity {entity_id}: the location was its attribute {location}, whose type "

@@ -11,8 +11,10 @@ replaces the Attribute. So a notification, a previous value or a snapshot needs 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ngsi.json_value import JsonValue
@@ -80,8 +82,9 @@ class Attribute:
 class Entity:
     """One entity as it is stored. Identity is (id, type, service_path) within a tenant.
 
-    `attributes` keeps the order of creation. `shape` is the parsed geometry of the attribute
-    named `location`, None without one. `expires` is set by the attribute dateExpires.
+    `attributes` keeps the order of creation. `locations` are the names of the attributes that
+    are its locations, `shapes` their parsed geometries in the same order (`set_locations`).
+    `expires` is set by the attribute dateExpires.
     """
 
     __slots__ = (
@@ -89,11 +92,11 @@ class Entity:
         "created",
         "expires",
         "id",
-        "location",
+        "locations",
         "modified",
         "sequence",
         "service_path",
-        "shape",
+        "shapes",
         "size",
         "type",
     )
@@ -115,13 +118,23 @@ class Entity:
         self.created = created  # seconds since 1970
         self.modified = modified
         self.sequence = sequence  # order of creation within the tenant, never reused
-        self.location: str | None = None
-        self.shape: Shape | None = None
+        self.locations: tuple[str, ...] = ()
+        self.shapes: tuple[Shape, ...] = ()
         self.expires: float | None = None
         self.size = 0  # bytes of its stored document, or somewhat less
 
+    def set_locations(self, locations: Mapping[str, Shape]) -> None:
+        """Set its locations: shapes by the names of attributes."""
+        self.locations = _one_copy(tuple(locations))
+        self.shapes = tuple(locations.values())
+
     def __repr__(self) -> str:
         return f"Entity({self.id!r}, {self.type!r}, {self.service_path!r})"
+
+
+@lru_cache(maxsize=256)  # most entities call their locations the same; 64 bytes each otherwise
+def _one_copy(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names
 
 
 class UpdateAction(Enum):

@@ -107,6 +107,7 @@ class Delivery:
     only_changed: bool = False
     covered: bool = False
     max_fails_limit: int | None = None
+    durable: bool = False  # kept and tried again until the receiver has taken it
 
 
 @dataclass(slots=True)
@@ -120,6 +121,7 @@ class Counters:
     last_failure: float | None = None
     last_failure_reason: str | None = None
     fails_counter: int = 0
+    discarded: int = 0  # of durable deliveries: given up for age or for want of room
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +138,7 @@ class Subscription:
     throttling_s: float = 0
     status: SubscriptionStatus = SubscriptionStatus.ACTIVE
     counters: Counters = field(default_factory=Counters)
+    pending: int = 0  # of durable deliveries: not yet taken by the receiver
 
     def is_expired(self, now: float) -> bool:
         """Whether its time is over."""

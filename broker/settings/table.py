@@ -139,6 +139,10 @@ class Settings:
         False,
         "take registrations by any idPattern and by typePattern; Orion has the idPattern .* alone",
     )
+    multi_location: bool = setting(
+        False,
+        "let an entity have several locations, each found by geographical queries; Orion has one",
+    )
     data_dir: str = setting(
         "./rigel-data",
         "directory that holds the broker's state; made if it is missing",
@@ -207,6 +211,27 @@ class Settings:
         False,
         "send HTTPS notifications without a check of the receiver's certificate",
         orion="-insecureNotif ORION_INSECURE_NOTIF",
+    )
+    durable_max_age_s: int = setting(
+        24 * 3600,
+        "how long the notification of a durable subscription is kept and tried again",
+        bounds=(1, _MONTH_S),
+    )
+    durable_max_length: int = setting(
+        10_000,
+        "notifications kept for one durable subscription; the oldest gives way to the next",
+        bounds=(1, 10_000_000),  # held in memory, some KB each
+        unit="notifications",
+    )
+    durable_max_bytes: int = setting(
+        16 * _MIB,
+        "size of the notifications kept for one durable subscription; as the number of them",
+        bounds=(_KIB, _GIB),
+    )
+    durable_max_pause_s: int = setting(
+        60,
+        "longest pause between two tries of a durable subscription; the first is of 1 second",
+        bounds=(1, 24 * 3600),
     )
     mqtt_timeout_ms: int = setting(
         DEFAULT_TIMEOUT_MS,

@@ -12,6 +12,7 @@ from ngsi.subscription import (
     AttrsFormat,
     Condition,
     Delivery,
+    MqttReceiver,
     Subscription,
     SubscriptionStatus,
 )
@@ -162,6 +163,9 @@ def _decode_notification(document: Any, former: Delivery | None) -> Delivery:
                 "invalid attrsFormat, accepted values: normalized, simplifiedNormalized, "
                 "keyValues, simplifiedkeyValues, values"
             ) from None
+    durable = read_boolean(document, "durable", default=former is not None and former.durable)
+    if durable and isinstance(receiver, MqttReceiver) and receiver.qos == 0:
+        raise BadRequest("durable true cannot be used with mqtt qos 0, which has no receipt")
     max_fails_limit = read_integer(document, "maxFailsLimit")
     if max_fails_limit is not None and max_fails_limit <= 0:
         raise BadRequest("maxFailsLimit must be greater than zero")
@@ -175,6 +179,7 @@ def _decode_notification(document: Any, former: Delivery | None) -> Delivery:
         only_changed,
         covered,
         max_fails_limit,
+        durable,
     )
 
 
@@ -253,6 +258,12 @@ def _render_notification(subscription: Subscription, counted: bool) -> dict[str,
     if counted and counters.fails_counter:
         document["failsCounter"] = counters.fails_counter
     document["covered"] = delivery.covered
+    if delivery.durable:
+        document["durable"] = True
+    if counted and subscription.pending:
+        document["pending"] = subscription.pending
+    if counted and counters.discarded:
+        document["discarded"] = counters.discarded
     return document
 
 

@@ -7,10 +7,10 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 WAIT_TIMEOUT_S: Final = 30.0  # as for an answer: only a hanging broker reaches it
 
@@ -142,6 +142,77 @@ class _HoldingHandler(BaseHTTPRequestHandler):
         if gate := receiver.gates.get(entity["id"]):
             gate.wait(WAIT_TIMEOUT_S)
         self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Keep standard error for the tests."""
+
+
+class AnsweringReceiver:
+    """Takes notifications and answers each with the status that `judge` gives for its entity.
+
+    `arrivals` holds the entity, the status and the headers of each, as they come.
+    """
+
+    def __init__(self, judge: Callable[[dict[str, Any]], int]) -> None:
+        self.judge = judge
+        self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        self._server = _AnsweringServer(("127.0.0.1", 0), _AnsweringHandler)
+        self._server.receiver = self
+        self.url = _url(self._server.socket)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
+        self._thread.start()
+
+    def next(self) -> Arrival:
+        """The next notification that arrives; waits for it."""
+        return self.arrivals.get(timeout=WAIT_TIMEOUT_S)
+
+    def take_accepted(self, count: int) -> list[Arrival]:
+        """The next `count` notifications that were answered with success."""
+        accepted: list[Arrival] = []
+        while len(accepted) < count:
+            arrival = self.next()
+            if arrival.status < 300:
+                accepted.append(arrival)
+        return accepted
+
+    def __enter__(self) -> AnsweringReceiver:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class Arrival(NamedTuple):
+    """A notification, and how it was answered."""
+
+    entity: dict[str, Any]
+    status: int
+    headers: dict[str, str]
+
+
+class _AnsweringServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # handlers wait for further requests of connections kept open
+    receiver: AnsweringReceiver
+
+
+class _AnsweringHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        receiver = cast(_AnsweringServer, self.server).receiver
+        [entity] = json.loads(body)["data"]
+        status = receiver.judge(entity)
+        receiver.arrivals.put(Arrival(entity, status, dict(self.headers)))
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, format: str, *arguments: Any) -> None:

@@ -243,6 +243,22 @@ class TestOneLocation:
         api.put("/v2/entities/E/attrs", {"x": {"value": 1}})
         assert ids_at(api, *SECOND) == []
 
+    def test_an_update_moves_the_location(self, api: Api) -> None:
+        entity = "/v2/entities/E/attrs"
+        api.create({"id": "E", "a": located(point(*FIRST)), "b": {"value": 1}})
+        feature = {"type": "geo:json", "value": {"type": "Feature"}}
+        refused = api.patch(entity, {"a": feature, "b": located(point(*SECOND))})
+        assert refused.status == 400
+        assert ids_at(api, *FIRST) == ["E"]
+        assert api.patch(entity, {"b": located(point(*SECOND))}).status == 204
+        assert (ids_at(api, *FIRST), ids_at(api, *SECOND)) == ([], ["E"])
+        # What it left is a location no more, also when the other is gone.
+        assert api.post(entity, {"a": located(point(*THIRD))}).refusal == SECOND_LOCATION
+        assert api.delete(f"{entity}/b").status == 204
+        assert (ids_at(api, *FIRST), ids_at(api, *SECOND)) == ([], [])
+        assert api.post(entity, {"c": located(point(*THIRD))}).status == 204
+        assert ids_at(api, *THIRD) == ["E"]
+
     def test_words_for_a_wrong_location(self, api: Api) -> None:
         # Orion's words depend on what is there; cases null_in_geo_* and geojson_feature_errors.
         feature = {"type": "geo:json", "value": {"type": "Feature"}}

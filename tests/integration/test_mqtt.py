@@ -576,3 +576,15 @@ class TestPatchedSubscriptions:
         force_update(api)
         assert heard.next().topic == f"{api.tenant}/2"
         assert "http" not in show(api, subscription_id)["notification"]
+
+
+def test_durable_delivery_waits_for_the_mqtt_broker(api: Api, own: Mosquitto, listen: Any) -> None:
+    fields = {"url": own.url, "topic": "durable", "qos": 1, "retain": True}
+    subscription_id = subscribe(api, url=own.url, topic="durable")
+    change(api, subscription_id, notification={"mqtt": fields, "durable": True})
+    create(api, A=1)
+    shown = await_state(api, subscription_id, has_failed(1))
+    assert shown["notification"]["pending"] == 1
+    heard = listen(own.start().port)
+    assert json.loads(heard.next().payload)["data"][0]["A"] == number(1)
+    await_state(api, subscription_id, lambda item: "pending" not in item["notification"])

@@ -92,7 +92,8 @@ class TableMachine(RuleBasedStateMachine):
         entity = Entity(
             entity_id, entity_type, path, attributes, 0.0, 0.0, self.table.take_sequence()
         )
-        entity.shape = shape
+        if shape is not None:
+            entity.set_locations({"location": shape})
         entity.expires = expires
         self.table.insert(entity)
         self.entities.append(entity)
@@ -101,7 +102,7 @@ class TableMachine(RuleBasedStateMachine):
     def change(self, data: st.DataObject, shape: Point | None, expires: float | None) -> None:
         if self.entities:
             entity = data.draw(st.sampled_from(self.entities))
-            self.table.move(entity, None if shape is None else "location", shape)
+            self.table.move(entity, {} if shape is None else {"location": shape})
             self.table.set_expiry(entity, expires)
 
     @rule(data=st.data())

@@ -348,7 +348,7 @@ RESPONSES: Final[Json] = {
     "ContentLengthRequired": _failure("There is no body.", errors.ContentLengthRequired),
     "TooLarge": _failure(
         "The body or the entity is too large (RequestEntityTooLarge), or the entity would have "
-        "a second location (NoResourcesAvailable).",
+        "a location too many (NoResourcesAvailable).",
         errors.RequestEntityTooLarge,
         errors.NoResourcesAvailable,
     ),

@@ -129,6 +129,11 @@ _NOTIFICATION: Final[Json] = {
             "description": "true needs attrs, or exceptAttrs; else 400.",
         },
         "maxFailsLimit": {"type": "integer", "minimum": 1},
+        "durable": {
+            "type": "boolean",
+            "description": "Kept and tried again until the receiver has taken it, in order per "
+            "entity. Not with mqtt qos 0: 400.",
+        },
     },
     "oneOf": [
         {"required": [receiver]} for receiver in ("http", "httpCustom", "mqtt", "mqttCustom")
@@ -258,6 +263,9 @@ SCHEMAS: Final[Json] = {
                     "onlyChangedAttrs": {"type": "boolean"},
                     "covered": {"type": "boolean"},
                     "maxFailsLimit": {"type": "integer"},
+                    "durable": {"type": "boolean"},
+                    "pending": {"type": "integer"},
+                    "discarded": {"type": "integer"},
                     **_COUNTERS,
                 },
                 "required": ["attrsFormat", "onlyChangedAttrs", "covered"],

@@ -11,6 +11,7 @@ from broker.engine import Engine
 from broker.logs import LogLimits
 from broker.messages import MessageRules
 from broker.origin import Origin
+from broker.outbox import DeliveryRules
 from broker.publisher import MAX_WAITING
 from broker.statistics import Statistics
 from broker.update import UpdateOptions
@@ -70,8 +71,9 @@ class Scene:
         self.journal = SlowJournal()
         self.outbox = Outbox()
         rules = MessageRules(timeout_s=1.0, max_length=1000)
+        durable = DeliveryRules(max_age_s=10, max_length=10, max_bytes=10_000, max_pause_s=1)
         deprecations = Deprecations(LogLimits(1000, 1000), Statistics())
-        self.engine = Engine(self.journal, self.outbox, lambda: 1.0, rules, deprecations)
+        self.engine = Engine(self.journal, self.outbox, lambda: 1.0, rules, durable, deprecations)
         document = {
             "subject": {"entities": [{"idPattern": ".*"}]},
             "notification": {"http": {"url": "http://receiver"}},

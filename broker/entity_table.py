@@ -63,9 +63,15 @@ class EntityTable:
         """The types that have entities, in alphabetical order."""
         return sorted(self._by_type)
 
-    def near(self, bounds: tuple[Box, ...]) -> list[Entity]:
-        """The entities whose bounding boxes meet `bounds`, in the order of their creation."""
-        found = (self.all.get(sequence) for sequence in self._places.search(bounds))
+    def near(self, bounds: tuple[Box, ...], limit: int) -> list[Entity] | None:
+        """The entities whose bounding boxes meet `bounds`, in the order of their creation.
+
+        None when there are more than `limit`, which costs no more than finding so many.
+        """
+        sequences = self._places.search(bounds, limit=limit)
+        if sequences is None:
+            return None
+        found = map(self.all.get, sequences)
         return [entity for entity in found if entity is not None]
 
     def insert(self, entity: Entity) -> None:

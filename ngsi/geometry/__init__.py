@@ -25,9 +25,10 @@ Limits: a ring must not go round the earth more than once. For relations other t
 pole is only at the longitude that it is written with. Positions on a border beyond the
 antimeridian are exact to 1e-13 degrees.
 
-The parts: `boxes` and `paths` (ranges and unwrapped chains of positions), `shapes`, `sphere`
-and `plane` (distances and relations), `geojson` and `simple_location` (parsing), `criteria`
-and `query`. shapely is loaded when the first polygon comes or an exact relation is asked for.
+The parts: `boxes` and `paths` (ranges and unwrapped chains of positions), `shapes`, `regions`,
+`sphere` and `plane` (relations and distances), `geojson` and `simple_location` (parsing),
+`criteria` and `query`. What is hot is native (`_native.geometry`). shapely is loaded with the
+first polygon that has holes or may cover a line or polygon.
 """
 
 from __future__ import annotations

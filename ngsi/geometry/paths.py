@@ -131,9 +131,9 @@ def polygon(rings: Sequence[Sequence[Position]]) -> tuple[Path, ...]:
     """The rings of a polygon, the outer one first, holes moved to where it is unwrapped.
 
     Raises InvalidGeometryError for what is no polygon: too few positions, not closed, edges that
-    cross or touch, holes that are not inside. Loads shapely on first use.
+    cross or touch, holes that are not inside.
     """
-    from ngsi.geometry.plane import is_polygon
+    from ngsi.geometry.regions import is_polygon
 
     if not rings:
         raise InvalidGeometryError("a polygon needs a ring")

@@ -1,8 +1,9 @@
-"""Exact relations of shapes in the plane of unwrapped longitudes and latitudes (shapely).
+"""What a polygon covers, and whether its holes are in it, by shapely.
 
-The only module that knows shapely. It is imported where it is needed, not before: that takes
-some 100 ms and 20 MB, and a broker whose entities are points asked for by circles and boxes
-never needs it. Making a geometry costs about 10 us, a relation of small shapes about 5 us.
+The only module that knows shapely, for what `_native` does not do: lines and polygons that a
+polygon must cover, and polygons with holes. It is imported where it is needed, not before: that
+takes some 100 ms and 20 MB, and most brokers never need it. Making a geometry costs about 10 us,
+a relation of small shapes about 5 us.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shapely
 
 from ngsi.geometry import paths
 from ngsi.geometry.paths import Path
-from ngsi.geometry.shapes import MultiLineString, MultiPoint, MultiPolygon, Point, Shape
+from ngsi.geometry.shapes import MultiLineString, MultiPolygon, Shape
 
 Planar: TypeAlias = Any  # a shapely geometry; the library has no types
 
@@ -35,18 +36,8 @@ def is_polygon(rings: Sequence[Path]) -> bool:
     return all(shapely.covers(around, _polygon([hole])) for hole in rings[1:])
 
 
-def touches(shape: Shape, lon: float, lat: float) -> bool:
-    """Whether the position belongs to the shape."""
-    return any(
-        shapely.intersects_xy(part, lon + turn, lat) for part in _parts(shape) for turn in _TURNS
-    )
-
-
 class Reference:
-    """The reference shape of a geographical query, prepared for many other shapes.
-
-    It must have one part: a Point, a LineString or a Polygon.
-    """
+    """The polygon of a geographical query, prepared for many other shapes."""
 
     __slots__ = ("_area",)
 
@@ -57,28 +48,16 @@ class Reference:
         if east - west >= 360.0:
             self._area = shapely.union_all(copies)  # neighbours of each other: leave no seams
         else:
-            self._area = _multiple(copies)
+            self._area = shapely.multipolygons(copies)
         shapely.prepare(self._area)
 
-    def touches(self, lon: float, lat: float) -> bool:
-        """Whether the position (longitude within -180 and 180) belongs to it."""
-        return bool(shapely.intersects_xy(self._area, lon, lat))
-
-    def intersects(self, shape: Shape) -> bool:
-        """Whether they share a position."""
-        return any(shapely.intersects(self._area, part) for part in _parts(shape))
-
     def covers(self, shape: Shape) -> bool:
-        """Whether every position of `shape` belongs to it."""
+        """Whether every position of `shape`, made of lines or polygons, belongs to it."""
         return all(shapely.covers(self._area, part) for part in _parts(shape))
 
 
 def _parts(shape: Shape) -> Iterator[Planar]:
-    if isinstance(shape, Point):
-        yield shapely.points(shape.lon, shape.lat)
-    elif isinstance(shape, MultiPoint):
-        yield shapely.multipoints(_coordinates(shape.positions))
-    elif isinstance(shape, MultiLineString):
+    if isinstance(shape, MultiLineString):
         for line in shape.lines:
             for path in _within_turn(line):
                 yield shapely.linestrings(_coordinates(path))
@@ -130,12 +109,3 @@ def _copies(part: Planar) -> list[Planar]:
         shapely.transform(part, lambda at, turn=turn: np.add(at, (turn, 0.0))) if turn else part
         for turn in _TURNS
     ]
-
-
-def _multiple(parts: list[Planar]) -> Planar:
-    kind = shapely.get_type_id(parts[0])
-    if kind == shapely.GeometryType.POINT:
-        return shapely.multipoints(parts)
-    if kind == shapely.GeometryType.LINESTRING:
-        return shapely.multilinestrings(parts)
-    return shapely.multipolygons(parts)

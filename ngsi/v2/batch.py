@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ngsi.geometry import GeoQuery
     from ngsi.query import Query
 
-# The upper-case names are those of NGSIv1, which Orion still takes.
+# The upper-case names are those of NGSIv1, which Orion still takes, in any mix of cases.
 ACTIONS: Final = {action.value: action for action in UpdateAction} | {
     "APPEND": UpdateAction.APPEND,
     "APPEND_STRICT": UpdateAction.APPEND_STRICT,
@@ -55,7 +55,9 @@ def decode_batch_update(body: bytes, key_values: bool) -> tuple[UpdateAction, li
                 raise BadRequest("not a JSON array")
             updates = [decode_entity_object(item, key_values) for item in member]
         elif field == "actionType":
-            known = ACTIONS.get(member) if type(member) is str else None
+            known = None
+            if type(member) is str:
+                known = ACTIONS.get(member) or ACTIONS.get(member.upper())
             if known is None:
                 raise BadRequest(
                     "invalid update action type: right ones are: "

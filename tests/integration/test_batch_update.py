@@ -74,6 +74,8 @@ class TestActions:
             ("UPDATE", "update"),
             ("REPLACE", "replace"),
             ("DELETE", "delete"),
+            ("append_strict", "appendStrict"),  # as ngsi-go writes it
+            ("Update", "update"),
         ],
     )
     def test_names_of_ngsi_v1(self, api: Api, legacy: str, action: str) -> None:
@@ -394,7 +396,7 @@ class TestRefusedDocuments:
                 assert api.post("/v2/op/update", whole).refusal == refusal
         assert state(api) == []
 
-    @pytest.mark.parametrize("action", ["foo", "Append", "append_strict", "", 1, None, []])
+    @pytest.mark.parametrize("action", ["foo", "APPENDSTRICT", "append-strict", "", 1, None, []])
     def test_unknown_action(self, api: Api, action: Any) -> None:
         document = {"actionType": action, "entities": [{"id": "E"}]}
         assert api.post("/v2/op/update", document).refusal == (

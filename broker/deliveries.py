@@ -2,14 +2,15 @@
 
 Stands between the engine and the notifiers, and before the client of context providers. Owns:
 the counting of deliveries, and how long notifications waited (where asked for). Must not: send,
-queue or order. Costs: a closure per notification and the counts at its end.
+queue or order. Costs: a call more at each end of a notification, and the counts.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from broker.alarms import Alarms
 from broker.logs import NOT_AVAILABLE, RequestContext, request_context
@@ -17,10 +18,12 @@ from broker.mqtt import MqttMessage
 from broker.notifier import Notification, Outcome
 from broker.ports import NotifierPort
 from broker.provider_client import ProviderAnswer, ProviderClient, ProviderFailure
-from broker.sender import Connection, Endpoint, Request, Response, Sender
+from broker.sender import Connection, Endpoint, OnEnd, Request, Sender
 from broker.service_metrics import ServiceMetrics
 from broker.statistics import Statistics
 from ngsi.urls import parse_url
+
+_Tell: TypeAlias = Callable[[Any, Outcome], None]
 
 _FAILURE: Final = "notification failure for queue worker: "
 
@@ -44,13 +47,8 @@ class WatchedDeliveries:
 
     def send(self, message: Notification | MqttMessage, /) -> bool:
         """Queue a notification; False when it is dropped."""
-        tell: Callable[[Any, Outcome], None] = message.on_result
-
-        def finish(message: Notification | MqttMessage, outcome: Outcome) -> None:
-            self._count(message, outcome)
-            tell(message, outcome)
-
-        message.on_result = finish
+        tell: _Tell = message.on_result
+        message.on_result = partial(self._finish, tell)
         clock = self._queue_clock
         if clock is not None and isinstance(message, Notification):
             clock.enter(message)
@@ -62,29 +60,33 @@ class WatchedDeliveries:
             clock.forget(message)
         return False
 
-    def _count(self, message: Notification | MqttMessage, outcome: Outcome) -> None:
-        has_failed = outcome.failure is not None
+    def _finish(self, tell: _Tell, message: Notification | MqttMessage, outcome: Outcome) -> None:
+        """Count how a delivery ended, and pass it on."""
         queue = self._statistics.queue
-        queue.failed += has_failed
-        queue.sent += not has_failed
-        self._statistics.notifications_sent += not has_failed
-        alarms = self._alarms
+        has_failed = outcome.failure is not None
+        if has_failed:
+            queue.failed += 1
+        else:
+            queue.sent += 1
+            self._statistics.notifications_sent += 1
         if isinstance(message, Notification):
+            kind = self._alarms.notification
             if self._queue_clock is not None:
                 self._queue_clock.leave(message)
+            headers = message.headers
             self._metrics.count_outgoing(
-                message.headers.get("Fiware-Service", ""),
-                message.headers.get("Fiware-ServicePath", ""),
+                headers.get("Fiware-Service", ""),
+                headers.get("Fiware-ServicePath", ""),
                 len(message.body),
                 outcome.response_bytes,
                 has_failed,
             )
-            if has_failed or alarms.notification.active:
-                self._alarm(message, outcome)
-            return
-        queue.left += 1  # MQTT connections take from their queues what they send next
-        if has_failed or alarms.mqtt.active:
+        else:
+            kind = self._alarms.mqtt
+            queue.left += 1  # MQTT connections take from their queues what they send next
+        if has_failed or kind.active:
             self._alarm(message, outcome)
+        tell(message, outcome)
 
     def _alarm(self, message: Notification | MqttMessage, outcome: Outcome) -> None:
         """Raise or release the alarm of a receiver, under the notification's own names."""
@@ -194,9 +196,12 @@ class _TimedConnection:
         self._connection = connection
         self._clock = clock
 
-    async def exchange(self, request: Request) -> Response:
+    def exchange(self, request: Request, on_end: OnEnd, /) -> None:
         self._clock.leave(request)
-        return await self._connection.exchange(request)
+        self._connection.exchange(request, on_end)
 
-    async def close(self) -> None:
-        await self._connection.close()
+    def give_up(self) -> None:
+        self._connection.give_up()
+
+    def close(self) -> None:
+        self._connection.close()

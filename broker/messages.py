@@ -8,7 +8,7 @@ one by one. Source: Orion API, sections "Notification Messages" and "Custom Noti
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -61,13 +61,70 @@ _SIMPLIFIED: Final = frozenset(
 _ALWAYS_NOTIFIED: Final = frozenset({ALTERATION_TYPE, DATE_CREATED, DATE_MODIFIED})
 
 
+PLANS_MAX: Final = 16_384
+"""Deliveries whose plans are remembered, before they are made anew: some 5 MB."""
+
+
 @dataclass(slots=True, frozen=True)
 class MessageRules:
-    """What an operator says of notifications."""
+    """What an operator says of notifications, and what follows from it for each delivery."""
 
     timeout_s: float  # for a receiver that gives none
     max_length: int  # of a text that macros filled, in characters
     allows_custom: bool = True  # False: templates and macros are left aside
+    _plans: dict[int, _Plan] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _shapes: dict[tuple[View, bool], _Shape] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def plan(self, delivery: Delivery) -> _Plan:
+        """What the notifications of a delivery have in common. A look-up, once it was made."""
+        plan = self._plans.get(id(delivery))
+        return plan or self._make_plan(delivery)  # it holds its delivery, so that ids are unique
+
+    def _make_plan(self, delivery: Delivery) -> _Plan:
+        if len(self._plans) >= PLANS_MAX:
+            self._plans.clear()
+            self._shapes.clear()
+        view = _view_all(delivery)
+        shape = None
+        if view is not None:
+            key = (view, delivery.covered)
+            shape = self._shapes.setdefault(key, _Shape(*key))
+        receiver = delivery.receiver
+        timeout_ms = receiver.timeout_ms if isinstance(receiver, HttpReceiver) else 0
+        plan = self._plans[id(delivery)] = _Plan(
+            delivery,
+            shape,
+            delivery.custom is not None and self.allows_custom,
+            delivery.attrs_format.value,
+            delivery.attrs_format not in _SIMPLIFIED,
+            timeout_ms / 1000 if timeout_ms else self.timeout_s,
+        )
+        return plan
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class _Shape:
+    """What is shown of an entity: the same object for all subscriptions that show the same."""
+
+    view: View
+    covered: bool
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class _Plan:
+    """What the notifications of one delivery have in common.
+
+    `shape` is None if it depends on what changed. `attrs_format` is as in the header.
+    """
+
+    delivery: Delivery
+    shape: _Shape | None
+    has_macros: bool
+    attrs_format: str
+    has_envelope: bool
+    timeout_s: float
 
 
 class MessageFactory:
@@ -84,7 +141,8 @@ class MessageFactory:
         self._origin = origin
         self._rules = rules
         self._on_result = on_result
-        self._bodies: dict[tuple[Any, ...], bytes] = {}
+        self._bodies: dict[_Shape, bytes] = {}
+        self._shapes: dict[tuple[View, bool], _Shape] = {}  # of what changed
         self._context: dict[str, Any] | None = None
 
     def passes(self, subscription: Subscription) -> bool:
@@ -99,14 +157,28 @@ class MessageFactory:
         Raises MacroError for a template that cannot be filled.
         """
         delivery = subscription.delivery
-        view = self._view(delivery)
-        if view is None:
+        plan = self._rules.plan(delivery)
+        shape = plan.shape or self._shape_of_changes(delivery)
+        if shape is None:
             return None
         self._origin.notifications += 1
         macros = None
-        if delivery.custom is not None and self._rules.allows_custom:
+        if plan.has_macros:
             macros = Macros(dict(self._expression_context()), self._rules.max_length)
-        body, content_type, attrs_format = self._make_body(subscription, view, macros)
+        content_type, attrs_format = _JSON, plan.attrs_format
+        has_envelope = plan.has_envelope
+        custom = delivery.custom
+        if macros is None or custom is None or custom.kind is PayloadKind.STANDARD:
+            body = self._bodies.get(shape) or self._encode(shape)
+        elif custom.kind is PayloadKind.NGSI:
+            event = fill_patch(custom.template, self._event, macros)
+            body = orjson.dumps(render_entity(event.entity, shape.view, event))
+        else:
+            body, content_type = _fill_payload(custom, macros)
+            attrs_format = _CUSTOM_FORMAT
+            has_envelope = False
+        if has_envelope:
+            body = b'{"subscriptionId":"%b","data":[%b]}' % (subscription.id.encode(), body)
         order_key = (subscription.id, self._event.entity.id)
         receiver = delivery.receiver
         if not isinstance(receiver, HttpReceiver):
@@ -126,18 +198,19 @@ class MessageFactory:
             )
         headers = self._make_headers(content_type, attrs_format)
         url = receiver.url
+        method = "POST"
         if macros is not None:
             url = fill_url(receiver, macros)
             headers = fill_headers(headers, receiver, macros)
-        timeout_ms = receiver.timeout_ms
+            method = receiver.method or method
         return Notification(
             subscription_id=subscription.id,
             tenant=tenant,
             url=url,
-            method="POST" if macros is None else receiver.method or "POST",
+            method=method,
             headers=headers,
             body=body,
-            timeout_s=timeout_ms / 1000 if timeout_ms else self._rules.timeout_s,
+            timeout_s=plan.timeout_s,
             order_key=order_key,
             on_result=self._on_result,
         )
@@ -147,37 +220,21 @@ class MessageFactory:
             self._context = build_context(self._event, self._origin)
         return self._context
 
-    def _view(self, delivery: Delivery) -> View | None:
-        representation = _REPRESENTATIONS[delivery.attrs_format]
-        if delivery.only_changed:
-            attributes = _changed_attributes(delivery, self._event)
-            return View(representation, attributes, delivery.metadata) if attributes else None
-        if delivery.except_attributes:
-            return View(representation, (), delivery.metadata, frozenset(delivery.attributes))
-        return View(representation, delivery.attributes, delivery.metadata)
+    def _shape_of_changes(self, delivery: Delivery) -> _Shape | None:
+        """Only what changed; None if nothing of it is wanted."""
+        attributes = _changed_attributes(delivery, self._event)
+        if not attributes:
+            return None
+        view = View(_REPRESENTATIONS[delivery.attrs_format], attributes, delivery.metadata)
+        key = (view, delivery.covered)
+        return self._shapes.setdefault(key, _Shape(*key))
 
-    def _make_body(
-        self, subscription: Subscription, view: View, macros: Macros | None
-    ) -> tuple[bytes, str, str]:
-        """Body, content type ("" for no body) and the value of Ngsiv2-AttrsFormat."""
-        delivery = subscription.delivery
-        attrs_format = delivery.attrs_format.value
-        custom = delivery.custom
-        if custom is None or macros is None or custom.kind is PayloadKind.STANDARD:
-            body = self._encode(view, delivery.covered)
-            return _envelop(subscription, body), _JSON, attrs_format
-        if custom.kind is PayloadKind.NGSI:
-            event = fill_patch(custom.template, self._event, macros)
-            body = orjson.dumps(render_entity(event.entity, view, event))
-            return _envelop(subscription, body), _JSON, attrs_format
-        return *_fill_payload(custom, macros), _CUSTOM_FORMAT
-
-    def _encode(self, view: View, covered: bool) -> bytes:
-        shape = (view, covered)
-        body = self._bodies.get(shape)
-        if body is None:
-            event = _cover(self._event, view.attributes) if covered else self._event
-            body = self._bodies[shape] = orjson.dumps(render_entity(event.entity, view, event))
+    def _encode(self, shape: _Shape) -> bytes:
+        event = self._event
+        if shape.covered:
+            event = _cover(event, shape.view.attributes)
+        document = render_entity(event.entity, shape.view, event)
+        body = self._bodies[shape] = orjson.dumps(document)
         return body
 
     def _make_headers(self, content_type: str, attrs_format: str) -> dict[str, str]:
@@ -196,10 +253,14 @@ class MessageFactory:
         return headers
 
 
-def _envelop(subscription: Subscription, body: bytes) -> bytes:
-    if subscription.delivery.attrs_format in _SIMPLIFIED:
-        return body
-    return b'{"subscriptionId":"%b","data":[%b]}' % (subscription.id.encode(), body)
+def _view_all(delivery: Delivery) -> View | None:
+    """What is shown whatever changed; None if it depends on that."""
+    if delivery.only_changed:
+        return None
+    representation = _REPRESENTATIONS[delivery.attrs_format]
+    if delivery.except_attributes:
+        return View(representation, (), delivery.metadata, frozenset(delivery.attributes))
+    return View(representation, delivery.attributes, delivery.metadata)
 
 
 def _fill_payload(custom: CustomPayload, macros: Macros) -> tuple[bytes, str]:

@@ -48,7 +48,12 @@ class Outlets:
             return True
         if self._pools is not None:
             return self._pools.send(message)
-        return self._send_out(message)
+        # As _send_out, which would be a call more for each notification.
+        return (
+            self.http.send(message)
+            if isinstance(message, Notification)
+            else self.mqtt.send(message)
+        )
 
     def _send_out(self, message: Notification | MqttMessage) -> bool:
         if isinstance(message, Notification):

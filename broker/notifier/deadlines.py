@@ -1,62 +1,74 @@
 """When exchanges are given up.
 
-Owns the one timer for all of them. Costs: O(1) for an exchange, O(exchanges under way) when the
-timer fires.
+Owns the one timer for all of them. Costs: O(1) for an exchange, O(lanes) when the timer
+fires.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
+from collections.abc import Callable, Iterable
+from contextvars import Context
 from typing import Final
 
-from broker.notifier.lane import Lane
+from broker.notifier.lane import NEVER, Lane
 
 TIMEOUT_RESOLUTION_S: Final = 0.01
 """How much later than asked for a timeout may come. All timeouts share one timer, and it does
 not look at all lanes more often than this."""
+
+EXPIRED_AT_ONCE: Final = 8
+"""Exchanges given up in one turn of the loop (each closes a socket, and another is opened for
+what waits), so that thousands of silent receivers do not stall it."""
 
 
 class Deadlines:
     """When exchanges are given up. One timer for all of them, set for the earliest deadline at
     the time it was set; most exchanges are over long before it fires."""
 
-    def __init__(self) -> None:
-        self._of: dict[Lane, float] = {}
+    def __init__(
+        self, lanes: Iterable[Lane], give_up: Callable[[Lane], None], context: Context
+    ) -> None:
+        """`lanes`: all there are. `give_up` must end the lane's exchange, which takes back its
+        deadline; `context` is that of its calls."""
+        self._lanes = lanes
+        self._give_up = give_up
+        self._context = context
+        self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = NEVER
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Binds to the loop."""
+        self._loop = loop
 
     def begin(self, lane: Lane, timeout_s: float) -> None:
-        deadline = lane.task.get_loop().time() + timeout_s
-        self._of[lane] = deadline
-        if self._timer is None or deadline < self._timer.when():
-            self._set_timer(lane.task.get_loop(), deadline)
-
-    def end(self, lane: Lane) -> None:
-        """Also takes back the cancellation by which the lane was told of its timeout."""
-        del self._of[lane]
-        if lane.timed_out:
-            lane.timed_out = False
-            lane.task.uncancel()
+        """The lane's exchange may take so long from now on."""
+        lane.deadline = deadline = self._loop.time() + timeout_s
+        if deadline < self._timer_at:
+            self._set_timer(deadline)
 
     def close(self) -> None:
+        """Nothing is given up any more."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+    def _set_timer(self, when: float) -> None:
         self.close()
-        self._timer = loop.call_at(when, self._expire, loop)
+        self._timer_at = when
+        self._timer = self._loop.call_at(when, self._expire, context=self._context)
 
-    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        now = loop.time()
-        earliest = math.inf
-        for lane, deadline in self._of.items():
-            if lane.timed_out:
-                continue
-            if deadline <= now:
-                lane.timed_out = True
-                lane.task.cancel()
-            elif deadline < earliest:
-                earliest = deadline
-        if earliest < math.inf:
-            self._set_timer(loop, max(earliest, now + TIMEOUT_RESOLUTION_S))
+    def _expire(self) -> None:
+        now = self._loop.time()
+        expired = [lane for lane in self._lanes if lane.deadline <= now]
+        later = expired[EXPIRED_AT_ONCE:]
+        earliest = min(
+            (lane.deadline for lane in self._lanes if lane.deadline > now), default=NEVER
+        )
+        self._timer_at = NEVER
+        if later:
+            self._set_timer(now)
+        elif earliest < NEVER:
+            self._set_timer(max(earliest, now + TIMEOUT_RESOLUTION_S))
+        for lane in expired[:EXPIRED_AT_ONCE]:
+            self._give_up(lane)

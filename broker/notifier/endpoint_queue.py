@@ -17,7 +17,6 @@ class EndpointQueue(OrderedQueue[Notification]):
         "endpoint",
         "failed",
         "idle",
-        "in_flight",
         "lanes",
         "outstanding_bytes",
         "sent",
@@ -29,7 +28,6 @@ class EndpointQueue(OrderedQueue[Notification]):
         self.idle: list[Lane] = []
         self.outstanding_bytes = 0
         self.lanes = 0
-        self.in_flight = 0
         self.sent = 0
         self.failed = 0
         self.dropped = 0
@@ -38,7 +36,7 @@ class EndpointQueue(OrderedQueue[Notification]):
         return EndpointStatistics(
             endpoint=str(self.endpoint),
             queued=self.queued,
-            in_flight=self.in_flight,
+            in_flight=self.lanes - len(self.idle),
             connections=self.lanes,
             sent=self.sent,
             failed=self.failed,

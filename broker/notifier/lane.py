@@ -1,32 +1,39 @@
-"""A task with one connection, which takes the notifications of one endpoint one by one."""
+"""A connection that takes the notifications of one endpoint one by one."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from broker.notifier.notification import Notification
-from broker.sender import Connection
+from broker.sender import Connection, OnEnd, Response
 
 if TYPE_CHECKING:
     from broker.notifier.endpoint_queue import EndpointQueue
 
+NEVER: Final = math.inf
+
 
 class Lane:
-    """A task with one connection to one endpoint and at most one notification in its hands."""
+    """One connection to one endpoint with at most one notification under way.
 
-    __slots__ = ("connection", "ending", "notification", "queue", "task", "timed_out", "wake")
+    It is idle (with `Lanes`), has a notification under way, or is about to look for the next.
+    """
 
-    def __init__(self, queue: EndpointQueue, connection: Connection) -> None:
+    __slots__ = ("connection", "deadline", "has_ended", "notification", "on_end", "queue")
+
+    def __init__(
+        self,
+        queue: EndpointQueue,
+        connection: Connection,
+        end: Callable[[Lane, Response | None, str | None], None],
+    ) -> None:
+        """`end` hears how each exchange ended."""
         self.queue = queue
         self.connection = connection
         self.notification: Notification | None = None
-        self.task: asyncio.Task[None]
-        self.wake: asyncio.Future[bool] | None = None
-        self.timed_out = False
-        self.ending = False
-
-    def rouse(self, *, to_work: bool) -> None:
-        """Wakes an idle lane, to work or to end."""
-        if self.wake is not None and not self.wake.done():
-            self.wake.set_result(to_work)
+        self.deadline = NEVER  # loop time at which the exchange is given up
+        self.has_ended = False
+        self.on_end: OnEnd = partial(end, self)

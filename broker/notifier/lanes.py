@@ -1,9 +1,9 @@
 """The lanes of all endpoints: how many there are, who gets the next, who has to go.
 
 Owns: the bounds on connections, and the turns that endpoints take when connections are short or
-when many are to be set to work at once. Must not: deliver (the task of a lane is given). Costs:
-O(1) for each lane that is set to work or ends. A lane costs a task, a connection and some 20 KB;
-it ends after `LANE_IDLE_S` without work.
+when many are to be set to work at once. Must not: deliver (what a lane does is given). Costs:
+O(1) for each lane that is set to work or ends. A lane costs a connection and some 10 KB; it ends
+after `LANE_IDLE_S` without work.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import asyncio
 import itertools
 import logging
 import resource
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterator
 from contextvars import Context
-from typing import Any, Final
+from typing import Final
 
 from broker.notifier.endpoint_queue import EndpointQueue
 from broker.notifier.lane import Lane
-from broker.sender import Sender
 
 CONNECTIONS_MAX: Final = 8192
 """Connections of all endpoints together. The other bound is half of the file descriptors that
@@ -33,11 +32,11 @@ IDLE_LANES_ENDED_AT_ONCE: Final = 64
 become idle together do not stall it."""
 
 LANES_STARTED_AT_ONCE: Final = 4
-LANES_ROUSED_AT_ONCE: Final = 32
-"""Lanes set to work in one turn of the loop. A new one costs most of a millisecond, for its
-connection; one that has a connection, some 0.1 ms. An update that notifies thousands of
-endpoints is thus spread over many turns, and clients wait milliseconds for theirs, not a
-second; and many new endpoints do not delay those that are connected."""
+LANES_ROUSED_AT_ONCE: Final = 128
+"""Lanes set to work in one turn of the loop. A new one costs some 0.1 ms, for its connection; one
+that has a connection, some 0.01 ms. An update that notifies thousands of endpoints is thus spread
+over many turns, and clients wait milliseconds for theirs, not a second; and many new endpoints do
+not delay those that are connected."""
 
 _log = logging.getLogger("rigel.notifier")
 
@@ -47,15 +46,18 @@ class Lanes:
 
     def __init__(
         self,
-        sender: Sender,
         per_endpoint: int,
-        run: Callable[[Lane], Coroutine[Any, Any, None]],
+        make: Callable[[EndpointQueue], Lane],
+        work: Callable[[Lane], None],
+        forget: Callable[[EndpointQueue], None],
         context: Context,
     ) -> None:
-        """`run` is the task of a lane, which must end with `end`; `context` is theirs."""
-        self._sender = sender
+        """`make` gives a lane with a connection; `work` sets one to work on what waits; `forget`
+        hears of each endpoint that lost a lane; `context` is that of calls from timers."""
         self._per_endpoint = per_endpoint
-        self._run = run
+        self._make = make
+        self._work = work
+        self._forget = forget
         self._context = context
         self._loop: asyncio.AbstractEventLoop
         self._closing = False
@@ -64,9 +66,7 @@ class Lanes:
         # Lanes without work, longest idle first, with the loop time since when.
         self._idle: dict[Lane, float] = {}
         # Endpoints with work and no lane, as all connections are taken; in order of arrival.
-        self._starving: dict[EndpointQueue, None] = {}
-        # Lanes on their way out, each of which makes place for a starving endpoint.
-        self._ending = 0
+        self.starving: dict[EndpointQueue, None] = {}
         # Endpoints that get an idle lane, or a new one, in a later turn of the loop.
         self._to_rouse: dict[EndpointQueue, None] = {}
         self._to_start: dict[EndpointQueue, None] = {}
@@ -78,6 +78,13 @@ class Lanes:
     def __len__(self) -> int:
         return len(self._lanes)
 
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes)
+
+    def count_sending(self) -> int:
+        """How many have a notification under way."""
+        return sum(lane.notification is not None for lane in self._lanes)
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Binds to the loop and to what the process may open."""
         self._loop = loop
@@ -85,33 +92,44 @@ class Lanes:
         if files_max != resource.RLIM_INFINITY:
             self._connections_max = max(1, min(CONNECTIONS_MAX, files_max // 2))
 
-    async def close(self) -> None:
-        """Ends all lanes; what they held goes back to its queue."""
+    def close(self) -> list[Lane]:
+        """Ends all lanes and returns them; what they have under way is not ended by this."""
         self._closing = True
         for timer in (self._idle_timer, self._turn_timer):
             if timer is not None:
                 timer.cancel()
-        tasks = [lane.task for lane in self._lanes]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # Lanes that were cancelled before their first step.
-        for lane in tuple(self._lanes):
-            await self.end(lane)
-        self._starving.clear()
+        self.starving.clear()
         self._to_rouse.clear()
         self._to_start.clear()
         self._idle.clear()
+        lanes = list(self._lanes)
+        for lane in lanes:
+            self.end(lane)
+        return lanes
 
-    async def end(self, lane: Lane) -> None:
-        """The end of a lane's task: its place goes to another endpoint."""
-        self._leave(lane)
-        await self._disconnect(lane)
-        self._feed_starving()
+    def end(self, lane: Lane) -> None:
+        """Closes the connection of a lane with nothing in hand; its place goes to another
+        endpoint, in a later turn of the loop."""
+        queue = lane.queue
+        lane.has_ended = True
+        del lane.on_end  # it holds the lane: no cycle is left behind
+        self._lanes.discard(lane)
+        queue.lanes -= 1
+        try:
+            lane.connection.close()
+        except Exception:
+            _log.exception("closing a connection failed (endpoint: %s)", queue.endpoint)
+        if self._closing:
+            return
+        if queue.waiting and not self._postpone(queue) and not queue.lanes:
+            self.starving[queue] = None
+        if self.starving:
+            self._expect_turn()
+        self._forget(queue)
 
     def free(self, queue: EndpointQueue) -> Lane | None:
-        """An idle lane of the endpoint, now awake, or a new one; None when there is none to be
-        had, or not in this turn of the loop."""
+        """An idle lane of the endpoint, which is idle no more, or a new one; None when there is
+        none to be had, or not in this turn of the loop."""
         if queue.idle:
             if not self._rousings_left:
                 return None
@@ -119,24 +137,39 @@ class Lanes:
             self._expect_turn()
             lane = queue.idle.pop()
             del self._idle[lane]
-            lane.rouse(to_work=True)
             return lane
         return self._start_lane(queue) if self._may_start_lane(queue) else None
+
+    def rest(self, lane: Lane) -> None:
+        """A lane is idle from now on."""
+        lane.queue.idle.append(lane)
+        self._idle[lane] = self._loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self._loop.call_later(
+                LANE_IDLE_S, self._end_idle, context=self._context
+            )
+
+    def help(self, queue: EndpointQueue) -> None:
+        """Sees to it that what waits is taken: by a further lane if there may be one, else by
+        those at work. An endpoint without any gets one in its turn: an idle lane elsewhere goes,
+        or a busy one does after its present exchange (`lacks_connections`)."""
+        lane = self.free(queue)
+        if lane is not None:
+            self._work(lane)
+        elif not self._postpone(queue) and not queue.lanes:
+            self.starving[queue] = None
+            if self._idle and self.lacks_connections():
+                self._dismiss(next(iter(self._idle)))
+
+    def lacks_connections(self) -> bool:
+        """Whether more endpoints starve than connections are free."""
+        return len(self.starving) > self._connections_max - len(self._lanes)
 
     def _may_have_more_lanes(self, queue: EndpointQueue) -> bool:
         return queue.lanes < self._per_endpoint and len(self._lanes) < self._connections_max
 
     def _may_start_lane(self, queue: EndpointQueue) -> bool:
         return self._starts_left > 0 and self._may_have_more_lanes(queue)
-
-    def help(self, queue: EndpointQueue) -> None:
-        """Sees to it that what waits is taken: by a further lane if there may be one, else by
-        those at work. An endpoint without any gets one in its turn: an idle lane elsewhere goes,
-        or a busy one does after its present exchange (`lacks_connections`)."""
-        if self.free(queue) is None and not self._postpone(queue) and not queue.lanes:
-            self._starving[queue] = None
-            if self._idle and self.lacks_connections():
-                self._dismiss(next(iter(self._idle)))
 
     def _postpone(self, queue: EndpointQueue) -> bool:
         """Leaves an endpoint that may have another lane to a later turn of the loop."""
@@ -146,12 +179,8 @@ class Lanes:
             self._to_start[queue] = None
         else:
             return False
+        self._expect_turn()
         return True
-
-    def lacks_connections(self) -> bool:
-        """Whether more endpoints starve than connections are free or about to be."""
-        free = self._connections_max - len(self._lanes)
-        return len(self._starving) > free + self._ending
 
     def _expect_turn(self) -> None:
         if self._turn_timer is None:
@@ -162,7 +191,11 @@ class Lanes:
         self._turn_timer = None
         self._rousings_left = LANES_ROUSED_AT_ONCE
         self._starts_left = LANES_STARTED_AT_ONCE
-        self._feed_starving()
+        while self.starving:
+            queue = next(iter(self.starving))
+            if not self._may_start_lane(queue):
+                break
+            self._work(self._start_lane(queue))
         while self._to_rouse and self._rousings_left:
             self._help_next(self._to_rouse)
         while self._to_start and self._starts_left:
@@ -173,28 +206,17 @@ class Lanes:
         del postponed[queue]
         if queue.waiting:
             self.help(queue)
-            if len(queue.waiting) > 1:
+            if queue.waiting:
                 self._postpone(queue)
 
     def _start_lane(self, queue: EndpointQueue) -> Lane:
-        lane = Lane(queue, self._sender.connect(queue.endpoint))
+        lane = self._make(queue)
         self._starts_left -= 1
         self._expect_turn()
         queue.lanes += 1
         self._lanes.add(lane)
-        self._starving.pop(queue, None)
-        lane.task = self._loop.create_task(self._run(lane), context=self._context)
+        self.starving.pop(queue, None)
         return lane
-
-    async def rest(self, lane: Lane) -> bool:
-        """Waits for work; False when the lane is to end."""
-        loop = self._loop
-        lane.wake = loop.create_future()
-        lane.queue.idle.append(lane)
-        self._idle[lane] = loop.time()
-        if self._idle_timer is None:
-            self._idle_timer = loop.call_later(LANE_IDLE_S, self._end_idle)
-        return await lane.wake
 
     def _end_idle(self) -> None:
         loop = self._loop
@@ -206,43 +228,12 @@ class Lanes:
             self._dismiss(lane)
         if self._idle:
             oldest = next(iter(self._idle.values()))
-            self._idle_timer = loop.call_at(oldest + LANE_IDLE_S, self._end_idle)
+            self._idle_timer = loop.call_at(
+                oldest + LANE_IDLE_S, self._end_idle, context=self._context
+            )
 
     def _dismiss(self, lane: Lane) -> None:
-        """Tells an idle lane to end."""
+        """Ends an idle lane."""
         lane.queue.idle.remove(lane)
         del self._idle[lane]
-        self._mark_ending(lane)
-        lane.rouse(to_work=False)
-
-    def _mark_ending(self, lane: Lane) -> None:
-        if not lane.ending:
-            lane.ending = True
-            self._ending += 1
-
-    def _leave(self, lane: Lane) -> None:
-        """Takes a lane off its endpoint, with what it holds going back to the queue."""
-        queue = lane.queue
-        self._mark_ending(lane)
-        queue.lanes -= 1
-        if lane.notification is not None:
-            queue.put_back(lane.notification)
-            lane.notification = None
-        if queue.waiting and not self._closing:
-            self.help(queue)
-
-    async def _disconnect(self, lane: Lane) -> None:
-        try:
-            await lane.connection.close()
-        except Exception:
-            _log.exception("closing a connection failed (endpoint: %s)", lane.queue.endpoint)
-        finally:
-            self._lanes.discard(lane)
-            self._ending -= 1
-
-    def _feed_starving(self) -> None:
-        while self._starving and not self._closing:
-            queue = next(iter(self._starving))
-            if not self._may_start_lane(queue):
-                break
-            self._start_lane(queue)
+        self.end(lane)

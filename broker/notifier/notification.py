@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 TOO_BIG: Final = "total outgoing message size is too big"
 STOPPED: Final = "broker stopped before the notification could be delivered"
 INTERNAL_ERROR: Final = "internal error"
 
 
-@dataclass(slots=True, frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a notification ended. Exactly one of `status` and `failure` is there.
 
     at: epoch seconds. status: the HTTP status, whatever it is (Orion counts any response as a
@@ -47,4 +46,4 @@ class Notification:
     order_key: object
     on_result: Callable[[Notification, Outcome], None]
     size_bytes: int = field(init=False, default=0)
-    """Headers and body, set by `Notifier.send`."""
+    """What it counts for in memory, set by `Notifier.send`."""

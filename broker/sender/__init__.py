@@ -3,14 +3,16 @@
 Owns: sockets, TLS, name lookups, redirects, what counts as a response, and the words for
 what went wrong (`failures`). Must not: queue, order, count or log anything, nor keep a timer
 (`broker.notifier` does). Foreign errors never leave this package: an exchange ends in a
-`Response` or in `Undelivered`.
+`Response` or in a word of `failures`.
 
-The door is `Sender` and `Connection`; a native sender fits behind the same door. The client of
-context providers shares the words and the resolver, that of MQTT the resolver.
+The door is `Sender` and `Connection`. Behind it, from the top: exchanges and redirects (`http`),
+the way to an endpoint (`line`), a socket (`wire`) and how it is opened (`dialer`, `resolver`); the
+bytes themselves are `_native.exchange`. The client of context providers shares the words and the
+resolver, that of MQTT the resolver.
 """
 
 from broker.sender.endpoint import Endpoint, locate
-from broker.sender.exchange import Connection, Request, Response, Sender
+from broker.sender.exchange import Connection, OnEnd, Request, Response, Sender
 from broker.sender.failures import (
     CERTIFICATE_REFUSED,
     COULD_NOT_CONNECT,
@@ -46,6 +48,7 @@ __all__ = [
     "Endpoint",
     "HostResolver",
     "HttpSender",
+    "OnEnd",
     "Request",
     "Response",
     "Sender",

@@ -31,9 +31,12 @@ class Endpoint(NamedTuple):
 
 
 class Location(NamedTuple):
-    """A URL taken apart: whom to connect to, and what to ask for there."""
+    """A URL taken apart: whom to connect to, and what to ask for there: the target of the
+    request line (path and query), and the value of Host."""
 
     endpoint: Endpoint
+    target: bytes
+    host: bytes
     url: URL
 
 
@@ -54,4 +57,6 @@ def locate(url: str) -> Location:
         raise Undelivered(UNSUPPORTED_PROTOCOL)
     if not parsed.scheme or not parsed.raw_host or not parsed.port:
         raise Undelivered(URL_MALFORMED)
-    return Location(Endpoint(parsed.scheme, parsed.raw_host.lower(), parsed.port), parsed)
+    endpoint = Endpoint(parsed.scheme, parsed.raw_host.lower(), parsed.port)
+    host = parsed.host_port_subcomponent or ""
+    return Location(endpoint, parsed.raw_path_qs.encode(), host.encode(), parsed)

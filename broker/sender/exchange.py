@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias
 
 from broker.sender.endpoint import Endpoint
 
@@ -24,19 +25,29 @@ class Response(NamedTuple):
     body: bytes
 
 
+OnEnd: TypeAlias = Callable[[Response | None, str | None], None]
+"""Told how an exchange ended: the response, or None and why there is none (`failures`)."""
+
+
 class Connection(Protocol):
     """At most one kept-alive connection to one endpoint, used by one exchange at a time."""
 
-    async def exchange(self, request: Request) -> Response:
+    def exchange(self, request: Request, on_end: OnEnd, /) -> None:
         """Sends once and waits for the response. A request goes out a second time only if it
         went over a connection that had been used before and not a byte came back: then the
         receiver had closed that connection between requests.
 
-        Raises Undelivered. It may be cancelled at any time; the connection is then closed.
+        `request.url` leads to the endpoint. `on_end` is called once, on the loop, never from
+        within this call; it may begin the next exchange. An error that is raised here (a bug)
+        takes its place.
         """
 
-    async def close(self) -> None:
-        """Closes the socket, if there is one. The object is of no use afterwards."""
+    def give_up(self) -> None:
+        """Ends the exchange under way, of which `on_end` hears nothing more, and closes the
+        socket; the next exchange opens another."""
+
+    def close(self) -> None:
+        """As `give_up`. The object is of no use afterwards."""
 
 
 class Sender(Protocol):

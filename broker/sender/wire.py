@@ -1,152 +1,135 @@
-"""One aiohttp session with one connection that can be watched.
+"""One socket that carries one exchange after the other.
 
-Owns everything that leans on aiohttp's inside; the tests of the sender notice when it moves:
-`TCPConnector._factory` (to see whether a connection is new and whether it has answered),
-`ResponseHandler._payload` (to end the wait for a malformed body), `_skip_auto_headers` of
-`ClientRequest` with `update_auto_headers` (to send the caller's headers and no others), and
-that an error of our own from a middleware is not retried.
-
-Must not: know what is sent. Costs: nothing beside aiohttp's own.
+Owns: the transport, what may be read from it and when, and the words for what came instead of a
+response. Must not: open sockets, or know what the bytes mean (`_native.exchange` does). Costs:
+one write and one read of the kernel for an exchange, and about two microseconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable
+from typing import Final, cast
 
-import aiohttp
-from aiohttp import hdrs
-from aiohttp.abc import AbstractResolver
-from aiohttp.client_middlewares import ClientHandlerType
-from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDict
+from _native.exchange import CHUNK, NOT_HTTP, MalformedResponse, ResponseParser
+from broker.sender.failures import (
+    NOTHING_RETURNED,
+    PARTIAL_BODY,
+    RECEIVE_FAILED,
+    SEND_FAILED,
+    UNSUPPORTED_PROTOCOL,
+    WEIRD_REPLY,
+)
 
 RESPONSE_LINE_MAX_BYTES: Final = 64 * 1024
-"""Longest status line or header line taken. libcurl takes 100 KB; aiohttp's own bound of
-8 KB refuses receivers behind gateways that set large cookies."""
+"""Longest status line or header line taken. libcurl takes 100 KB; less would refuse receivers
+behind gateways that set large cookies."""
 
-# What frames a message is the sender's affair. A Content-Length of a subscription's own would
-# let it write a second request into a connection that other tenants use, too; an Expect would
-# make a receiver that does not know it wait for the body until the timeout (Orion never
-# sends one either).
-_FRAMING_HEADERS = (hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.EXPECT)
+RESPONSE_HEAD_MAX_BYTES: Final = 300 * 1024
+"""Longest head, with the interim responses before it: libcurl's bound."""
 
-# The notifier bounds an exchange as a whole; aiohttp's timers, made anew for every request,
-# would cost a tenth of it.
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+RESPONSE_READ_MAX_BYTES: Final = 64 * 1024
+"""What is read of a response body. Nobody uses it but the log; a receiver that answers with
+more loses its connection, which is cheaper than reading an endless body."""
 
-
-def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        # A receiver's cookies are no business of the subscriptions that share it.
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=_NO_TIMEOUT,
-        # What is read is discarded or logged: no use in unpacking it, and no zip bombs.
-        auto_decompress=False,
-        request_class=_PlainRequest,
-        max_line_size=RESPONSE_LINE_MAX_BYTES,
-        max_field_size=RESPONSE_LINE_MAX_BYTES,
-        middlewares=(_try_once,),
-    )
+_FAULTS: Final = {
+    # libcurl takes bytes that are no status line for HTTP/0.9, which it refuses.
+    NOT_HTTP: UNSUPPORTED_PROTOCOL,
+    CHUNK: RECEIVE_FAILED,
+}
 
 
-class BrokenConnection(aiohttp.ClientError):
-    """The connection went away under a request; the cause says how."""
-
-
-async def _try_once(
-    request: aiohttp.ClientRequest, handler: ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Keeps aiohttp from sending PUT, DELETE and GET a second time, even on new connections;
-    for POST it never does. `HttpConnection` decides for all methods alike."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientConnectionError, OSError) as error:
-        raise BrokenConnection from error
-
-
-class _PlainRequest(aiohttp.ClientRequest):
-    """A request with the caller's headers, Host and Content-Length, and no others."""
-
-    _skip_auto_headers = CIMultiDict({hdrs.CONTENT_TYPE: None})
-
-    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
-        for name in _FRAMING_HEADERS:
-            self.headers.popall(name, None)
-
-
-class Wire:
-    """What happened on a connection since the exchange began."""
-
-    __slots__ = ("fresh", "heard", "spoke_http", "waiting")
-
-    def __init__(self) -> None:
-        self.fresh = False
-        self.heard = False
-        self.spoke_http = False
-        self.waiting = False
-
-    def begin(self) -> None:
-        self.fresh = False
-        self.heard = False
-        self.spoke_http = False
-        self.waiting = True
-
-
-class _Handler(ResponseHandler):
-    """aiohttp's protocol, noting what a retry and the failure text depend on."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
-        super().__init__(loop)
-        self._wire = wire
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._wire.fresh = True
-        super().connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        wire = self._wire
-        if not wire.waiting:
-            # Nobody asked: aiohttp would take it for the answer to the next request.
-            self.close()
-            return
-        if not wire.heard:
-            wire.heard = True
-            wire.spoke_http = data.startswith(b"HTTP/")
-        payload = self._payload
-        super().data_received(data)
-        # aiohttp does not tell the reader of a body that what followed could not be parsed.
-        if payload is not None and self.exception() is not None and not payload.is_eof():
-            payload.set_exception(aiohttp.ClientPayloadError("malformed body"))
-
-
-def _new_handler(loop: asyncio.AbstractEventLoop, wire: Wire) -> ResponseHandler:
-    return _Handler(loop, wire)
-
-
-class OneWireConnector(aiohttp.TCPConnector):
-    """A connector whose connections report to one `Wire`."""
+class Wire(asyncio.Protocol):
+    """A connected socket. One message is under way at a time, with `send`, and ends in
+    `on_answer` or in `on_break`; then the next may be sent, if `is_open`."""
 
     def __init__(
-        self,
-        *,
-        limit: int,
-        use_dns_cache: bool,
-        resolver: AbstractResolver,
-        ssl: bool,
-        keepalive_timeout: float | None,
+        self, on_answer: Callable[[ResponseParser], None], on_break: Callable[[Wire, str], None]
     ) -> None:
-        super().__init__(
-            limit=limit,
-            use_dns_cache=use_dns_cache,
-            resolver=resolver,
-            ssl=ssl,
-            keepalive_timeout=keepalive_timeout,
+        self._on_answer = on_answer
+        self._on_break = on_break
+        self._transport: asyncio.Transport
+        self._parser: ResponseParser
+        self._is_waiting = False
+        self._is_congested = False
+        self._sent = 0
+        self.is_open = False
+
+    @property
+    def may_have_been_stale(self) -> bool:
+        """Whether the message under way found the connection closed, as far as one can tell:
+        it was not the first, and nothing came back."""
+        return self._sent > 1 and not self._parser.received
+
+    def send(self, message: bytes, *, is_head: bool) -> None:
+        """Sends a request; `is_head`: its response has no body."""
+        self._sent += 1
+        self._is_waiting = True
+        self._parser.begin(is_head)
+        self._transport.write(message)
+
+    def close(self) -> None:
+        """Closes the socket. Nothing is called afterwards."""
+        self._is_waiting = False
+        if self.is_open:
+            self.is_open = False
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Not an isinstance: uvloop's transports stand outside asyncio's classes.
+        self._transport = cast(asyncio.Transport, transport)
+        self._parser = ResponseParser(
+            line_max=RESPONSE_LINE_MAX_BYTES,
+            head_max=RESPONSE_HEAD_MAX_BYTES,
+            body_max=RESPONSE_READ_MAX_BYTES,
         )
-        self.wire = Wire()
-        self._factory = functools.partial(_new_handler, self._loop, self.wire)
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_waiting:
+            # Nobody asked: it would be taken for the answer to the next request.
+            self.close()
+            return
+        parser = self._parser
+        try:
+            if not parser.feed(data):
+                return
+        except MalformedResponse as error:
+            self._break(_FAULTS.get(error.fault, WEIRD_REPLY))
+            return
+        self._is_waiting = False
+        if self._is_congested or not parser.keep_alive:
+            # Congested: the receiver answered without having read; it may never read on.
+            self.close()
+        self._on_answer(parser)
+
+    def eof_received(self) -> None:
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc)
+
+    def pause_writing(self) -> None:
+        self._is_congested = True
+
+    def resume_writing(self) -> None:
+        self._is_congested = False
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._is_waiting:
+            self.close()
+            return
+        parser = self._parser
+        if error is None and parser.feed_eof():
+            self.close()
+            self._on_answer(parser)
+        elif parser.in_body:
+            self._break(PARTIAL_BODY)
+        elif error is None:
+            self._break(NOTHING_RETURNED)
+        else:
+            self._break(SEND_FAILED if isinstance(error, BrokenPipeError) else RECEIVE_FAILED)
+
+    def _break(self, failure: str) -> None:
+        self.close()
+        self._on_break(self, failure)

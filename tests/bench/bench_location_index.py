@@ -19,9 +19,11 @@ from collections.abc import Callable, Iterable
 from _native.location_index import LocationIndex
 
 try:
-    from rtree import index as rtree_index
+    from rtree.index import Index as PeerIndex
 except ImportError:
-    rtree_index = None
+    HAS_PEER = False
+else:
+    HAS_PEER = True
 
 Bounds = tuple[tuple[float, float, float, float]]
 
@@ -120,7 +122,7 @@ def measure(count: int, place: Callable[[random.Random], tuple[float, float]]) -
         f"{bytes_each:.0f} bytes each",
         flush=True,
     )
-    if rtree_index is not None:
+    if HAS_PEER:
         measure_peer(bounds, nearby, searches, chosen)
     gc.enable()
 
@@ -129,7 +131,7 @@ def measure_peer(
     bounds: list[Bounds], nearby: dict[int, Bounds], searches: list[Bounds], chosen: list[int]
 ) -> None:
     """The same with the rtree package, in samples; the tree itself is loaded in bulk."""
-    peer = rtree_index.Index((i, where[0], None) for i, where in enumerate(bounds))
+    peer = PeerIndex((i, where[0], None) for i, where in enumerate(bounds))
     chosen = chosen[:PEER_SAMPLES]
 
     def move(i: int) -> None:

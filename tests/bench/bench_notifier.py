@@ -1,20 +1,31 @@
-"""CPU of the sending process per notification delivered over loopback.
+"""What notifications cost over loopback, and how long they take beside receivers that are down.
 
     python tests/bench/bench_notifier.py
 
-A receiver in a process of its own answers 200 to everything. For each number of lanes: aiohttp
-alone (as many tasks with a request each as there are lanes), then the notifier. Both numbers
-come from the same run, in turns, the least of several rounds each, so that they can be compared
-on a busy machine. The log is off (level WARNING).
+A receiver in a process of its own answers 200 to everything. The log is off.
+
+- CPU of the sending process per notification, for each number of lanes: aiohttp alone (as many
+  tasks with a request each as there are lanes), then the notifier. Both numbers come from the
+  same run, in turns, the least of several rounds each, so that they can be compared on a busy
+  machine.
+- Time from `send` to the response of a receiver: alone; beside 99 others that answer; beside 99
+  that refuse connections; beside 99 that never answer (each is given up after its timeout). All
+  hundred are notified in the same turn of the loop, the one at a random place among them. In
+  turns, the round with the least 99th percentile of each.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import multiprocessing
+import random
+import socket
+import statistics
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from multiprocessing.connection import Connection as Pipe
 from typing import TypeAlias, cast
 
@@ -46,6 +57,13 @@ BODY = (
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
+UPDATES = 101  # of a round, each notified to all receivers
+UPDATES_PER_S = 50
+OTHERS = 99
+SILENCE_S = 0.5  # after which a receiver that does not answer is given up
+SEED = 20
+
+
 class Receiver(asyncio.Protocol):
     """Counts on every request having the body above, and one in flight per connection."""
 
@@ -63,9 +81,10 @@ class Receiver(asyncio.Protocol):
 
 def receive(pipe: Pipe) -> None:
     async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0)
-        pipe.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
+        loop = asyncio.get_running_loop()
+        servers = [await loop.create_server(Receiver, "127.0.0.1", 0) for _ in range(1 + OTHERS)]
+        pipe.send([server.sockets[0].getsockname()[1] for server in servers])
+        await asyncio.gather(*(server.serve_forever() for server in servers))
 
     uvloop.run(serve())
 
@@ -122,8 +141,8 @@ async def send_with_notifier(stack: AsyncExitStack, url: str, lanes: int) -> Del
     return deliver
 
 
-async def measure(port: int) -> None:
-    url = f"http://127.0.0.1:{port}/notify"
+async def measure(ports: list[int]) -> None:
+    url, *answering = (f"http://127.0.0.1:{port}/notify" for port in ports)
     print("us of CPU per notification: aiohttp alone, notifier, difference")
     for lanes in LANES:
         async with AsyncExitStack() as stack:
@@ -133,6 +152,89 @@ async def measure(port: int) -> None:
             )
             alone, notifier = await spend(ways)
         print(f"{lanes:3d} lanes: {alone:7.1f} {notifier:7.1f} {notifier - alone:+7.1f}")
+    print(f"ms to the response of one receiver, {UPDATES_PER_S} updates/s: p50, p99; CPU used")
+    with refuse_connections(OTHERS) as refusing, never_answer(OTHERS) as silent:
+        scenes: dict[str, list[str]] = {
+            "alone": [],
+            f"beside {OTHERS} that answer": answering,
+            f"beside {OTHERS} that refuse": refusing,
+            f"beside {OTHERS} that never answer": silent,
+        }
+        least = {name: (float("inf"), 0.0, 0.0) for name in scenes}
+        for _ in range(ROUNDS):
+            for name, others in scenes.items():
+                before = time.process_time()
+                p50, p99 = await time_one(url, others)
+                busy = (time.process_time() - before) * UPDATES_PER_S / UPDATES
+                least[name] = min(least[name], (p99, p50, busy))
+        for name, (p99, p50, busy) in least.items():
+            print(f"{name:28s}: {p50:7.3f} {p99:7.3f} {busy:6.0%}")
+
+
+async def time_one(url: str, others: list[str]) -> tuple[float, float]:
+    """Median and 99th percentile of the milliseconds until the receiver's response."""
+    notifier = Notifier(
+        queue_length=100,
+        connections_per_endpoint=4,
+        default_timeout_s=SILENCE_S,
+        max_message_bytes=1 << 20,
+        insecure=False,
+    )
+    await notifier.start()
+    times_ms: list[float] = []
+    rng = random.Random(SEED)
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    for number in range(UPDATES):
+        await asyncio.sleep(max(0.0, start + number / UPDATES_PER_S - loop.time()))
+        targets = [*others, url]
+        rng.shuffle(targets)
+        for target in targets:
+            sent = time.perf_counter()
+
+            def end(notification: Notification, outcome: Outcome, sent: float = sent) -> None:
+                if notification.url == url:
+                    assert outcome.status == 200, outcome
+                    times_ms.append((time.perf_counter() - sent) * 1e3)
+
+            notifier.send(
+                Notification(
+                    subscription_id="5f914177334436ea590f6edb",
+                    tenant="city",
+                    url=target,
+                    headers=HEADERS,
+                    body=BODY,
+                    timeout_s=SILENCE_S,
+                    order_key=number % ENTITIES,
+                    on_result=end,
+                )
+            )
+    await notifier.drain(2 * SILENCE_S)
+    await notifier.close()
+    del times_ms[:1]  # it opened the connection
+    return statistics.median(times_ms), statistics.quantiles(times_ms, n=100)[98]
+
+
+@contextmanager
+def refuse_connections(number: int) -> Iterator[list[str]]:
+    """URLs of ports that are taken and at which nobody listens."""
+    with ExitStack() as stack:
+        yield [_bind(stack) for _ in range(number)]
+
+
+@contextmanager
+def never_answer(number: int) -> Iterator[list[str]]:
+    """URLs of ports where connections are made (by the system) and nothing is read."""
+    with ExitStack() as stack:
+        yield [_bind(stack, backlog=128) for _ in range(number)]
+
+
+def _bind(stack: ExitStack, backlog: int | None = None) -> str:
+    bound = stack.enter_context(socket.socket())
+    bound.bind(("127.0.0.1", 0))
+    if backlog is not None:
+        bound.listen(backlog)
+    return f"http://127.0.0.1:{bound.getsockname()[1]}/notify"
 
 
 async def spend(ways: tuple[Delivery, ...]) -> list[float]:
@@ -148,6 +250,11 @@ async def spend(ways: tuple[Delivery, ...]) -> list[float]:
 
 
 def main() -> None:
+    logging.getLogger("rigel.notifier").setLevel(logging.CRITICAL)  # of full queues
+    # As the broker does, see broker/__main__.py.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     ours, theirs = multiprocessing.Pipe()
     receiver = multiprocessing.Process(target=receive, args=(theirs,), daemon=True)
     receiver.start()

@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 import pytest
 import uvloop
 
+from broker.logs import RequestContext, request_context
 from broker.notifier import STOPPED, Notification, Notifier, Outcome, lanes
 from broker.sender import REQUEST_MALFORMED, HostResolver, resolver
 
@@ -154,8 +155,19 @@ class Sending:
         self._ended: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     def send(
-        self, body: str, url: str, *, key: object = None, timeout_s: float = 30.0, **fields: Any
+        self,
+        body: str,
+        url: str,
+        *,
+        key: object = None,
+        timeout_s: float = 30.0,
+        told: Callable[[], None] = lambda: None,
+        **fields: Any,
     ) -> None:
+        def take(notification: Notification, outcome: Outcome) -> None:
+            told()
+            self._take(notification, outcome)
+
         headers = fields.pop("headers", {"Content-Type": "application/json"})
         assert self.notifier.send(
             Notification(
@@ -166,7 +178,7 @@ class Sending:
                 body=body.encode(),
                 timeout_s=timeout_s,
                 order_key=body if key is None else key,
-                on_result=self._take,
+                on_result=take,
                 **fields,
             )
         )
@@ -376,6 +388,25 @@ def test_one_key_arrives_in_order_over_several_connections(run: Run) -> None:
     run(scenario())
 
 
+def test_outcomes_are_told_in_no_context_of_a_request(run: Run) -> None:
+    """Lines that are logged then would have the correlator of whoever came by."""
+
+    async def scenario() -> None:
+        contexts: list[RequestContext | None] = []
+
+        async with both(connections_per_endpoint=1) as (receiver, notifications):
+            for body in ("first", "second", "third"):
+                this = request_context.set(RequestContext(correlator="of another request"))
+                notifications.send(
+                    body, receiver.url(), told=lambda: contexts.append(request_context.get())
+                )
+                request_context.reset(this)
+            assert await notifications.notifier.drain(30) == 0
+            assert contexts == [None] * 3
+
+    run(scenario())
+
+
 def test_different_keys_are_under_way_together(run: Run) -> None:
     async def scenario() -> None:
         together = asyncio.Barrier(4)
@@ -524,7 +555,7 @@ def test_a_timeout_bounds_the_whole_exchange(run: Run, beginning: bytes) -> None
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nzz\r\nabc",
             False,
-            "Weird server reply",
+            "Failure when receiving data from the peer",
         ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", True, "Transferred a partial file"),
         (
@@ -778,7 +809,7 @@ def test_a_body_that_goes_wrong_after_its_beginning_is_a_failure(run: Run) -> No
             await notifications.ended("other")
             given.set()
             assert await notifications.notifier.drain(30) == 0
-            assert notifications.result("x") == "Transferred a partial file"
+            assert notifications.result("x") == "Failure when receiving data from the peer"
             await notifications.notifier.close()
 
     run(scenario())

@@ -14,7 +14,7 @@ from ngsi.errors import NgsiError
 from ngsi.geometry import GeoQuery, Point, Shape, parse_geojson
 
 EARTH_RADIUS_M = 6_371_000.0
-# The first polygon loads a library: an example has no time limit of its own.
+# Some polygons load a library: an example has no time limit of its own.
 untimed = settings(deadline=None)
 
 Pair = tuple[int, int]  # lon, lat in whole degrees

@@ -24,7 +24,7 @@ from broker.notifier import (
 )
 from broker.notifier import lanes as lanes_module
 from broker.notifier import notifier as notifier_module
-from broker.sender import TIMEOUT, URL_MALFORMED, Endpoint, Request, Response, Undelivered
+from broker.sender import TIMEOUT, URL_MALFORMED, Endpoint, OnEnd, Request, Response
 
 NOW = 1_700_000_000.25
 LOG = logging.getLogger("rigel.notifier")
@@ -33,30 +33,32 @@ LOG = logging.getLogger("rigel.notifier")
 class Exchange:
     """A request under way."""
 
-    def __init__(self, connection: ScriptedConnection, request: Request) -> None:
+    def __init__(self, connection: ScriptedConnection, request: Request, on_end: OnEnd) -> None:
         self.connection = connection
         self.request = request
-        self._end: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.ended = False
+        self.given_up = False
+        self._on_end = on_end
 
     @property
     def body(self) -> bytes:
         return self.request.body
 
-    @property
-    def ended(self) -> bool:
-        return self._end.done()
-
     def answer(self, status: int = 200, body: bytes = b"") -> None:
-        self._end.set_result(Response(status, body))
+        self._end(Response(status, body), None)
 
-    def fail(self, error: BaseException) -> None:
-        self._end.set_exception(error)
+    def fail(self, reason: str) -> None:
+        self._end(None, reason)
 
-    def cancel(self) -> None:
-        self._end.cancel()
+    def _end(self, response: Response | None, failure: str | None) -> None:
+        assert not self.ended
+        self.ended = True
+        asyncio.get_running_loop().call_soon(self._tell, response, failure)
 
-    async def wait(self) -> Response:
-        return await self._end
+    def _tell(self, response: Response | None, failure: str | None) -> None:
+        if not self.given_up:
+            self.connection.current = None
+            self._on_end(response, failure)
 
 
 class ScriptedConnection:
@@ -64,26 +66,29 @@ class ScriptedConnection:
         self._sender = sender
         self.endpoint = endpoint
         self.closed = False
+        self.current: Exchange | None = None
 
-    async def exchange(self, request: Request) -> Response:
+    def exchange(self, request: Request, on_end: OnEnd, /) -> None:
         assert not self.closed
-        task = asyncio.current_task()
-        assert task is not None
-        assert not task.cancelling()  # else timeouts within a sender would not work
-        assert request_context.get() is None  # a lane is nobody's request
-        exchange = Exchange(self, request)
-        async with self._sender.changed:
-            self._sender.exchanges.append(exchange)
-            self._sender.changed.notify_all()
+        assert self.current is None
+        if request.body in self._sender.refused:
+            raise ZeroDivisionError("a bug")
+        self.current = Exchange(self, request, on_end)
+        self._sender.exchanges.append(self.current)
+        self._sender.wake()
         if self._sender.answers_at_once:
-            return Response(200, b"")
-        return await exchange.wait()
+            self.current.answer()
 
-    async def close(self) -> None:
+    def give_up(self) -> None:
         assert not self.closed
+        if self.current is not None:
+            self.current.ended = self.current.given_up = True
+            self.current = None
+
+    def close(self) -> None:
+        self.give_up()
         self.closed = True
-        async with self._sender.changed:
-            self._sender.changed.notify_all()
+        self._sender.wake()
 
 
 class ScriptedSender:
@@ -93,9 +98,10 @@ class ScriptedSender:
         self.answers_at_once = answers_at_once
         self.connections: list[ScriptedConnection] = []
         self.exchanges: list[Exchange] = []
-        self.changed = asyncio.Condition()
+        self.refused: set[bytes] = set()
         self.closed = False
         self.most_open = 0
+        self._changed = asyncio.Event()
 
     async def start(self) -> None:
         pass
@@ -113,15 +119,21 @@ class ScriptedSender:
     def open(self) -> list[ScriptedConnection]:
         return [connection for connection in self.connections if not connection.closed]
 
+    def wake(self) -> None:
+        self._changed.set()
+
     async def begun(self, number: int) -> list[Exchange]:
         """All exchanges, once there are `number` of them."""
-        async with self.changed:
-            await self.changed.wait_for(lambda: len(self.exchanges) >= number)
+        await self._wait(lambda: len(self.exchanges) >= number)
         return self.exchanges
 
     async def all_closed(self) -> None:
-        async with self.changed:
-            await self.changed.wait_for(lambda: not self.open)
+        await self._wait(lambda: not self.open)
+
+    async def _wait(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
 
 
 class Results:
@@ -269,7 +281,7 @@ async def test_no_response_is_a_failure_with_its_reason() -> None:
     async with started(sender) as (notifier, results):
         notifier.send(notification("a", results))
         (exchange,) = await sender.begun(1)
-        exchange.fail(Undelivered("Could not connect to server"))
+        exchange.fail("Could not connect to server")
         assert await notifier.drain(60) == 0
         assert results.only(b"a") == Outcome(NOW, None, "Could not connect to server")
         assert notifier.statistics().failed == 1
@@ -293,7 +305,7 @@ async def test_one_key_in_order_and_other_keys_beside_it() -> None:
         assert bodies(await sender.begun(4))[3:] == ["a2"]
         await turns()
         assert len(sender.exchanges) == 4  # the other lane is busy with c1 or must not take a3
-        sender.exchanges[3].fail(Undelivered("Timeout was reached"))
+        sender.exchanges[3].fail("Timeout was reached")
         assert bodies(await sender.begun(5))[4:] == ["a3"]
         sender.exchanges[2].answer()
         sender.exchanges[4].answer()
@@ -396,7 +408,8 @@ async def test_a_full_queue_drops_counts_and_keeps_the_order_of_the_rest(
         assert notifier.send(notification("elsewhere", results, url="http://other/"))
 
         sender.answers_at_once = True
-        sender.exchanges[0].answer()
+        for exchange in sender.exchanges[:2]:
+            exchange.answer()
         await lines.wait("room again")
         assert lines.at(logging.WARNING) == [
             "notification queue has room again (endpoint: http://receiver:1028, dropped: 3)"
@@ -496,16 +509,15 @@ async def test_a_fault_in_a_callback_or_sender_stops_nothing(lines: Lines) -> No
         notifier.send(notification("b", results))
         notifier.send(notification("c", results))
         notifier.send(notification("d", results))
+        sender.refused = {b"b", b"c"}
         (await sender.begun(1))[0].answer()
-        (await sender.begun(2))[1].fail(ZeroDivisionError("a bug"))
-        (await sender.begun(3))[2].cancel()  # something within the sender is cancelled
-        (await sender.begun(4))[3].answer()
+        (await sender.begun(2))[1].answer()
         assert await notifier.drain(60) == 0
         assert results.only(b"b").failure == "internal error"
-        assert results.only(b"c").failure is not None
+        assert results.only(b"c").failure == "internal error"
         assert results.only(b"d").status == 200
         errors = lines.at(logging.ERROR)
-        assert len(errors) == 2
+        assert len(errors) == 3
         assert "not taken" in errors[0]
         assert "could not be sent" in errors[1]
 
@@ -558,6 +570,17 @@ async def test_many_endpoints_at_once_are_spread_over_turns_of_the_loop() -> Non
             await asyncio.sleep(0)
         assert await notifier.drain(60) == 0
         assert len(results.order) == 400
+
+
+async def test_an_endpoint_gets_all_its_connections_if_it_has_work_for_them() -> None:
+    connections = 3 * lanes_module.LANES_STARTED_AT_ONCE
+    sender = ScriptedSender()
+    async with started(sender, connections_per_endpoint=connections) as (notifier, results):
+        for number in range(connections + 1):
+            assert notifier.send(notification(str(number), results))
+        await sender.begun(connections)
+        await turns()
+        assert len(sender.connections) == len(sender.exchanges) == connections
 
 
 async def test_many_new_endpoints_do_not_delay_a_connected_one() -> None:
@@ -708,7 +731,7 @@ async def test_the_log_says_what_orion_says(lines: Lines) -> None:
         (await sender.begun(1))[0].answer(200, b"fine")
         (await sender.begun(2))[1].answer(404, b"no such thing")
         (await sender.begun(3))[2].answer(301)
-        (await sender.begun(4))[3].fail(Undelivered("Could not connect to server"))
+        (await sender.begun(4))[3].fail("Could not connect to server")
         assert await notifier.drain(60) == 0
         prefix = "Notif delivered (subId: sub1): POST receiver:1028/notify?a=b, payload "
         assert lines.at(logging.INFO) == [
@@ -817,12 +840,8 @@ def test_every_accepted_notification_ends_once_and_in_order(
     def end(exchange: Exchange, how: int) -> None:
         if how < 2:
             exchange.answer(200 + 300 * how)
-        elif how == 2:
-            exchange.fail(Undelivered("Failure when receiving data from the peer"))
-        elif how == 3:
-            exchange.fail(RuntimeError("a bug"))
         else:
-            exchange.cancel()
+            exchange.fail("Failure when receiving data from the peer")
 
     def check_rules(sender: ScriptedSender, notifier: Notifier) -> None:
         under_way = [e for e in sender.exchanges if not e.ended]

@@ -1,0 +1,73 @@
+from typing import Final, final
+
+NOT_HTTP: Final[str]
+STATUS_LINE: Final[str]
+HEADER_LINE: Final[str]
+CONTENT_LENGTH: Final[str]
+HEAD_TOO_LONG: Final[str]
+CHUNK: Final[str]
+
+class MalformedRequest(ValueError):
+    """A method, target or header with characters that HTTP does not allow."""
+
+@final
+class MalformedResponse(ValueError):
+    """Bytes that are no response; `fault` is one of the names above."""
+
+    fault: str
+
+    def __init__(self, fault: str) -> None: ...
+
+def compose_request(
+    method: str, target: bytes, host: bytes, headers: dict[str, str], body: bytes
+) -> bytes:
+    """The bytes of a request with its body (RFC 9112), copied once.
+
+    `headers` go out in UTF-8, in this order and spelling; Host stands before them unless it is
+    among them, Content-Length after them (not for an empty body of GET, HEAD, OPTIONS and
+    TRACE). Content-Length, Transfer-Encoding and Expect among them are left out.
+
+    Raises MalformedRequest. Costs about a nanosecond per byte of the head.
+    """
+
+def measure_headers(headers: dict[str, str]) -> int:
+    """Characters of all names and values, and two for each header."""
+
+@final
+class ResponseParser:
+    """Reads the responses of one connection from bytes, in whatever parts they come.
+
+    `line_max`: bytes of the longest line of a head. `head_max`: bytes of a head, with those of
+    the interim responses (1xx) before it; also of the lines between two chunks. `body_max`: how
+    much of a body is kept; a longer one is not read to its end. For one thread only.
+    """
+
+    def __init__(self, *, line_max: int, head_max: int, body_max: int) -> None: ...
+    @property
+    def status(self) -> int:
+        """The status of the response, once its status line was read; else 0."""
+    @property
+    def location(self) -> bytes | None:
+        """The first Location header, as it came."""
+    @property
+    def body(self) -> bytes:
+        """What came of the body, without its framing, at most `body_max` bytes."""
+    @property
+    def keep_alive(self) -> bool:
+        """After a complete response: whether the connection may carry another exchange. False
+        also if bytes followed that nobody asked for, or if the body was not read to its end."""
+    @property
+    def received(self) -> int:
+        """Bytes that came since `begin`."""
+    @property
+    def in_body(self) -> bool:
+        """Whether the head is complete and the body is not."""
+    def begin(self, answers_head: bool = False) -> None:
+        """Expect a response; `answers_head`: to a HEAD request, so that it has no body."""
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes; True when the response is complete (or its body is too long).
+
+        Raises MalformedResponse; ValueError before `begin`, after a complete response.
+        """
+    def feed_eof(self) -> bool:
+        """The connection ended; True when that completes the response."""

@@ -8,7 +8,7 @@ DATA_DIR ?= ./rigel-data
 VENV := .venv
 BIN := $(VENV)/bin
 # What the compiled parts are made of.
-NATIVE := setup.py $(wildcard _native/*.pyx _native/*.pxd _native/*.h _native/*.hpp)
+NATIVE := setup.py $(wildcard _native/*.pyx _native/*.pxd _native/*.h _native/*.hpp _native/*/*.hpp)
 # Exact versions from the lock; setuptools and Cython too, so the build does without isolation.
 INSTALL := $(BIN)/pip install --quiet --constraint requirements.lock
 EDITABLE := $(INSTALL) --no-build-isolation --editable
@@ -17,13 +17,15 @@ CHECKED := ngsi _native broker importer demo loadtests tests rigel.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test demo bench lint types clean
+.PHONY: help run test asan demo bench figures lint types clean
 
 help:
 	@echo 'make run    install into $(VENV) and start a broker (PORT=$(PORT) DATA_DIR=$(DATA_DIR) FLAGS=...)'
 	@echo 'make test   everything that CI runs: lint, types, all tests'
+	@echo 'make asan   the tests of the compiled core with sanitizers'
 	@echo 'make demo   a city at work on a broker of its own'
 	@echo 'make bench  the benchmarks'
+	@echo 'make figures  all measurements and plots of docs/performance.md: an hour or more'
 	@echo 'make lint   style alone; make types, types alone'
 	@echo 'make clean  remove what was built and installed (never $(DATA_DIR))'
 
@@ -32,6 +34,9 @@ run: $(VENV)/.installed
 
 test: lint types
 	$(BIN)/python -m pytest
+
+asan: $(VENV)/.installed-test
+	$(BIN)/python tests/sanitizer/run.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -45,6 +50,14 @@ demo: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python loadtests/bench.py $(FLAGS)
+
+# Some of them: make figures FIGURES='esilbops' FLAGS='--max 100000 --resume'
+FIGURES ?= bench concurrency latency scaling esilbops queries capacity
+figures: $(VENV)/.installed-load
+	@mkdir -p loadtests/results docs/figures
+	set -e; for name in $(FIGURES); do \
+	  $(BIN)/python loadtests/$$name.py --output loadtests/results/$$name.json \
+	    --plot docs/figures/$$name.png $(FLAGS); done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -76,3 +89,7 @@ $(VENV)/.installed: $(VENV)/.built
 $(VENV)/.installed-test: $(VENV)/.built
 	$(EDITABLE) '.[test,demo,import]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-load: $(VENV)/.installed-test
+	$(EDITABLE) '.[test,demo,import,load]'
+	@touch $@

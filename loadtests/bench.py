@@ -7,19 +7,16 @@ stands in docs/performance.md.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 
@@ -28,27 +25,33 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from broker.launch import BrokerProcess
 from loadtests import workloads
-from loadtests.cpu_time import Cpus, CpuTime, choose_cpus, pin, read_cpu_time, read_resident_bytes
+from loadtests.cpu_time import Cpus, choose_cpus, pin, read_resident_bytes
+from loadtests.interval import FULL_EFFORT, QUICK_EFFORT, Effort, measure_chunks
 from loadtests.load_client import LoadClient, LoadError
-from loadtests.receiver import Receiver
+from loadtests.receiver import Arrivals, Receiver
 from loadtests.report import Measurement, Report, Series, describe_machine
-from loadtests.servers import NginxServer, find_nginx, read_nginx_version
-
-HTTP_TIMEOUT_S: Final = 60.0  # for the few requests that prepare a broker
-_QUEUE_LENGTH: Final = 1_000_000  # notifications: more than a round makes
+from loadtests.results import add_options, begin_document, check_options, save
+from loadtests.servers import (
+    NginxServer,
+    Server,
+    find_nginx,
+    post,
+    queue_for_all,
+    read_nginx_version,
+    start_broker,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is measured. A round sends chunks until the CPU time or the chunks are spent."""
+    """How much is measured."""
 
     rounds: int
     starts: int
     warm_up: int  # requests
     chunk: int  # requests
-    chunks_max: int
     batch_chunk: int  # requests, of a thousand entities each
-    enough_cpu_s: float  # long against the kernel's ticks of 10 ms
+    effort: Effort
     parses: int
 
 
@@ -57,9 +60,8 @@ FULL: Final = Extent(
     starts=5,
     warm_up=2_000,
     chunk=10_000,
-    chunks_max=20,
     batch_chunk=20,
-    enough_cpu_s=1.0,
+    effort=FULL_EFFORT,
     parses=200,
 )
 QUICK: Final = Extent(
@@ -67,21 +69,10 @@ QUICK: Final = Extent(
     starts=1,
     warm_up=100,
     chunk=1_000,
-    chunks_max=20,
     batch_chunk=2,
-    enough_cpu_s=0.05,
+    effort=QUICK_EFFORT,
     parses=10,
 )
-
-
-class Server(Protocol):
-    """What is measured, whatever it is."""
-
-    @property
-    def pid(self) -> int: ...
-
-    @property
-    def port(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +91,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the benchmarks and print the figures; returns the exit code."""
     arguments = parse_arguments(argv)
     extent = QUICK if arguments.quick else FULL
+    begun = begin_document("bench", {"quick": arguments.quick})
     with tempfile.TemporaryDirectory(prefix="rigel-bench-", dir=arguments.directory) as made:
         try:
             report = measure_all(Path(made), extent)
@@ -107,9 +99,7 @@ def main(argv: Sequence[str]) -> int:
             print(f"bench: {error}", file=sys.stderr)
             return 1
     print(report.as_table())
-    if arguments.output:
-        text = json.dumps(report.as_document(), indent=2)
-        arguments.output.write_text(f"{text}\n", encoding="utf-8")
+    save(arguments, {**begun, **report.as_document()})
     return 0
 
 
@@ -117,11 +107,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a glance: does it run at all?")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument(
-        "--directory", type=Path, help="where the brokers keep their data meanwhile"
-    )
-    return parser.parse_args(argv)
+    add_options(parser)
+    arguments = parser.parse_args(argv)
+    check_options(parser, arguments)
+    return arguments
 
 
 def measure_all(directory: Path, extent: Extent) -> Report:
@@ -168,15 +157,6 @@ def measure_all(directory: Path, extent: Extent) -> Report:
     )
 
 
-def start_broker(
-    running: ExitStack, directory: Path, arguments: Sequence[str], cpu: int | None
-) -> BrokerProcess:
-    """A broker that `running` ends."""
-    broker = running.enter_context(BrokerProcess(directory, arguments))
-    pin(broker.pid, cpu)
-    return broker
-
-
 def start_notifying(running: ExitStack, directory: Path, cpus: Cpus, extent: Extent) -> Subject:
     """Updates of which each makes one notification, to a receiver of its own."""
     receiver = running.enter_context(Receiver(cpus.client))
@@ -198,47 +178,18 @@ def measure(
 ) -> Measurement:
     """One round of one subject."""
     requests = subject.requests(round_number)
-    spent = CpuTime(0.0, 0.0)
-    elapsed = 0.0
-    sent = 0
     with LoadClient(subject.server.port, requests, subject.status, client_cpu) as client:
         _send(client, subject, min(extent.warm_up, subject.chunk))
-        before = read_cpu_time(subject.server.pid)
-        started = time.monotonic()
-        for _ in range(extent.chunks_max):
-            _send(client, subject, subject.chunk)
-            sent += subject.chunk
-            elapsed = time.monotonic() - started
-            spent = read_cpu_time(subject.server.pid).since(before)
-            if spent.total_s >= extent.enough_cpu_s:
-                break
-    return Measurement(sent, spent.user_s, spent.system_s, elapsed)
+        return measure_chunks(
+            subject.server.pid, lambda: _send(client, subject, subject.chunk), extent.effort
+        )
 
 
-def _send(client: LoadClient, subject: Subject, count: int) -> None:
+def _send(client: LoadClient, subject: Subject, count: int) -> int:
     client.send(count)
     if subject.settle is not None:
         subject.settle(count)
-
-
-def queue_for_all() -> list[str]:
-    """Flags of a broker that drops no notification of a round, though all may wait at once."""
-    return ["--notification-queue-length", str(_QUEUE_LENGTH)]
-
-
-class Arrivals:
-    """The notifications that must have come to a receiver."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        self._expected = 0
-
-    def expect(self, count: int) -> None:
-        """Wait for `count` more; raises LoadError if some do not come."""
-        self._expected += count
-        arrived = self._receiver.wait(self._expected)
-        if arrived != self._expected:
-            raise LoadError(f"{arrived} of {self._expected} notifications arrived")
+    return count
 
 
 def measure_start(directory: Path) -> float:
@@ -262,18 +213,6 @@ def measure_parsing(bodies: Sequence[bytes], times: int, cpu: int | None) -> flo
         spent.append(time.process_time() - started)
     os.sched_setaffinity(0, allowed)
     return statistics.median(spent)
-
-
-def post(url: str, body: bytes) -> None:
-    """One request that prepares a broker; raises LoadError if it is refused."""
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, body, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S):
-            pass
-    except urllib.error.HTTPError as error:
-        with error:
-            raise LoadError(f"POST {url}: {error.code} {error.read()!r}") from None
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The load generator: keep-alive connections with one request in flight each.
+"""The load generator: keep-alive connections with one request in flight each, or more.
 
-`LoadClient` starts it as a process of its own; run as `python -m loadtests.load_client` this
-module is that process. The two talk in lines of JSON: first the plan, then a number of
-requests to send, each answered with one line when all responses came.
+`Load` is the generator, for a program that has a loop already. `LoadClient` starts one as a
+process of its own; run as `python -m loadtests.load_client` this module is that process. The two
+talk in lines of JSON: first the plan, then what to send, each answered with one line when all
+responses came.
 
 Requests are prepared bytes, responses are framed by Content-Length and checked for their
 status. Anything else (chunks, another status, a connection that ends) is an error that ends
@@ -15,9 +16,12 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
+from array import array
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -25,11 +29,13 @@ from typing import Any, Final, Self, cast
 import uvloop
 
 from loadtests.cpu_time import pin
+from loadtests.stamp import PLACE, make_stamp
 
 RESPONSE_TIMEOUT_S: Final = 60.0  # without any response: the server is stuck
 END_TIMEOUT_S: Final = 10.0  # to end after its input was closed
+LATENCIES_MAX: Final = 1_000_000  # 8 bytes each; later ones are not kept
+LOOPBACK: Final = "127.0.0.1"
 
-_HOST: Final = "127.0.0.1"
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _EXCERPT_BYTES: Final = 500  # of an unexpected response, for the error message
 _WITHOUT_BODY: Final = frozenset({b"204", b"304"})
@@ -43,16 +49,23 @@ class LoadClient:
     """A running load generator; a context manager that ends it.
 
     `requests`: one sequence per connection, which the connection repeats. `status`: the one
-    that every response must have. `cpu`: where to run.
+    that every response must have. `cpu`: where to run. `depth`: how many requests a connection
+    sends before it has the response to the first (pipelining).
     """
 
     def __init__(
-        self, port: int, requests: Sequence[Sequence[bytes]], status: int, cpu: int | None
+        self,
+        port: int,
+        requests: Sequence[Sequence[bytes]],
+        status: int,
+        cpu: int | None,
+        depth: int = 1,
     ) -> None:
         self._cpu = cpu
         self._plan = {
             "port": port,
             "status": status,
+            "depth": depth,
             "requests": [[request.decode("latin-1") for request in each] for each in requests],
         }
         self._process: subprocess.Popen[str] | None = None
@@ -71,7 +84,11 @@ class LoadClient:
 
     def send(self, count: int) -> None:
         """Send `count` requests and wait for their responses; raises LoadError."""
-        self._ask(count)
+        self._ask({"count": count})
+
+    def send_each(self, count: int) -> None:
+        """As `send`, with exactly `count` requests from each connection."""
+        self._ask({"each": count})
 
     def _ask(self, message: Any) -> None:
         process = self._process
@@ -108,30 +125,86 @@ class LoadClient:
             process.wait()
 
 
-class _Load:
-    """The connections, and the requests that are still to be sent."""
+class Load:
+    """The connections, and the requests that are still to be sent.
 
-    def __init__(self, plan: dict[str, Any]) -> None:
-        self._port: int = plan["port"]
-        self.status = str(plan["status"]).encode()
-        self._requests = [[text.encode("latin-1") for text in each] for each in plan["requests"]]
+    Arguments as of LoadClient. `stamped`: a request takes a stamp as it leaves, where it has
+    the place for one. `timed`: `latencies_us` has how long each response took, up to
+    LATENCIES_MAX of them.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        requests: Sequence[Sequence[bytes]],
+        status: int,
+        *,
+        host: str = LOOPBACK,
+        depth: int = 1,
+        stamped: bool = False,
+        timed: bool = False,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._requests = requests
+        self.status = str(status).encode()
+        self.depth = depth
+        self.stamped = stamped
+        self.timed = timed
+        self.latencies_us = array("Q")
         self._connections: list[_Connection] = []
-        self.unsent = 0
+        self._turn = 0
         self.unanswered = 0
+        self._ended = False
+        self._failure = ""
         self._done: asyncio.Future[None] | None = None
 
     async def connect(self) -> None:
+        """Open the connections; raises OSError."""
         loop = asyncio.get_running_loop()
         for requests in self._requests:
             make = partial(_Connection, self, requests)
-            _, connection = await loop.create_connection(make, _HOST, self._port)
+            _, connection = await loop.create_connection(make, self._host, self._port)
             self._connections.append(connection)
 
     async def send(self, count: int) -> None:
-        self._done = asyncio.get_running_loop().create_future()
-        self.unsent = self.unanswered = count
+        """Send `count` requests, each from a connection that is free; raises LoadError."""
+        await self._send(_Allowance(count), count)
+
+    async def send_each(self, count: int) -> None:
+        """Send `count` requests from each connection; raises LoadError."""
+        await self._send(None, count)
+
+    async def _send(self, shared: _Allowance | None, count: int) -> None:
+        self._begin()
+        self.unanswered = count if shared is not None else count * len(self._connections)
         for connection in self._connections:
-            connection.send_next()
+            connection.allowance = shared or _Allowance(count)
+        for connection in self._connections:
+            connection.send_more(self.depth)
+        await self.wait()
+
+    def fire(self) -> None:
+        """Send one request from the next connection and do not wait; `wait` does."""
+        if self._done is None or self._done.done():
+            self._begin()
+        self.unanswered += 1
+        connection = self._connections[self._turn % len(self._connections)]
+        self._turn += 1
+        connection.allowance = _Allowance(1)
+        connection.send_more(1)
+
+    def _begin(self) -> None:
+        if self._failure:
+            raise LoadError(self._failure)
+        self._done = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> None:
+        """Wait for the responses to all that was sent; raises LoadError."""
+        if self._done is None:
+            return
+        if not self.unanswered:
+            self.finish()
         while not self._done.done():
             before = self.unanswered
             await asyncio.wait({self._done}, timeout=RESPONSE_TIMEOUT_S)
@@ -139,52 +212,107 @@ class _Load:
                 raise LoadError(f"no response in {RESPONSE_TIMEOUT_S:g} s")
         self._done.result()
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._ended = True
+        for connection in self._connections:
+            connection.close()
+
+    def take_answers(self, count: int) -> None:
+        """Count responses, of one connection."""
+        self.unanswered -= count
+        if not self.unanswered:
+            self.finish()
+
     def finish(self) -> None:
+        """All responses are there."""
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
 
     def fail(self, reason: str) -> None:
+        """The load cannot go on."""
+        if self._ended:
+            return
+        self._failure = self._failure or reason
         if self._done is not None and not self._done.done():
             self._done.set_exception(LoadError(reason))
 
 
+class _Allowance:
+    """How many requests may still be sent, by one connection or by all together."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
 class _Connection(asyncio.Protocol):
-    def __init__(self, load: _Load, requests: list[bytes]) -> None:
+    def __init__(self, load: Load, requests: Sequence[bytes]) -> None:
         self._load = load
         self._requests = cycle(requests)
         self._rest = b""
+        self._outstanding = 0
+        self._sent_at_ns: deque[int] = deque()
+        self.allowance = _Allowance(0)
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not an isinstance: uvloop's transports stand outside asyncio's classes.
         self._transport = cast(asyncio.Transport, transport)
 
-    def send_next(self) -> None:
+    def close(self) -> None:
+        self._transport.close()
+
+    def send_more(self, count: int) -> None:
+        allowance = self.allowance
+        count = min(count, allowance.left)
+        if not count:
+            return
+        allowance.left -= count
+        self._outstanding += count
         load = self._load
-        if load.unsent:
-            load.unsent -= 1
-            self._transport.write(next(self._requests))
+        requests = list(islice(self._requests, count))
+        if load.stamped:
+            requests = [each.replace(PLACE, make_stamp(), 1) for each in requests]
+        if load.timed:
+            self._sent_at_ns.extend([time.monotonic_ns()] * count)
+        self._transport.write(requests[0] if count == 1 else b"".join(requests))
 
     def data_received(self, data: bytes) -> None:
+        load = self._load
         if self._rest:
             data = self._rest + data
+        answered = start = 0
         try:
-            length = measure_response(data, self._load.status)
+            while start < len(data):
+                length = measure_response(data[start:] if start else data, load.status)
+                if length is None or len(data) - start < length:
+                    break
+                start += length
+                answered += 1
         except LoadError as error:
-            self._load.fail(str(error))
+            load.fail(str(error))
             return
-        if length is None or len(data) < length:
-            self._rest = data
+        self._rest = data[start:]
+        if not answered:
             return
-        self._rest = b""
-        if len(data) > length:
-            self._load.fail("more than one response to one request")
+        self._outstanding -= answered
+        if self._outstanding < 0:
+            load.fail("more responses than requests")
             return
+        if load.timed:
+            self._note_latencies(answered)
+        self.send_more(answered)
+        load.take_answers(answered)
+
+    def _note_latencies(self, answered: int) -> None:
         load = self._load
-        load.unanswered -= 1
-        self.send_next()
-        if not load.unanswered:
-            load.finish()
+        now = time.monotonic_ns()
+        for _ in range(min(answered, len(self._sent_at_ns))):
+            sent_at = self._sent_at_ns.popleft()
+            if len(load.latencies_us) < LATENCIES_MAX:
+                load.latencies_us.append((now - sent_at) // 1000)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._load.fail(f"the server closed a connection: {exc or 'end of file'}")
@@ -216,10 +344,16 @@ def main() -> None:
     """Take a plan from standard input, then requests to send, until it ends."""
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     with runner:
-        load = _Load(json.loads(sys.stdin.readline()))
+        plan = json.loads(sys.stdin.readline())
+        requests = [[text.encode("latin-1") for text in each] for each in plan["requests"]]
+        load = Load(plan["port"], requests, plan["status"], depth=plan["depth"])
         _answer(runner, load.connect())
         for line in sys.stdin:
-            _answer(runner, load.send(json.loads(line)))
+            wanted = json.loads(line)
+            if "each" in wanted:
+                _answer(runner, load.send_each(wanted["each"]))
+            else:
+                _answer(runner, load.send(wanted["count"]))
 
 
 def _answer(runner: asyncio.Runner, work: Any) -> None:

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from broker.launch import BrokerProcess
 from loadtests import workloads
-from loadtests.bench import Arrivals, post, queue_for_all
 from loadtests.cpu_time import choose_cpus, pin, read_cpu_time
 from loadtests.load_client import LoadClient
-from loadtests.receiver import Receiver
+from loadtests.receiver import Arrivals, Receiver
+from loadtests.servers import post, queue_for_all
 
 WARM_UP_SHARE: Final = 10  # one request in so many is sent before sampling begins
 _ROOT: Final = Path(__file__).resolve().parents[1]

@@ -1,4 +1,7 @@
-"""The servers that are measured: nginx and the broker, each on a free port of 127.0.0.1."""
+"""The servers that are measured: nginx and the broker, each on a free port of 127.0.0.1.
+
+The broker is started by `broker/launch.py`; here is how it is prepared for a measurement.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,23 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
+
+from broker.launch import BrokerProcess
+from loadtests.cpu_time import pin
+from loadtests.load_client import LoadError
 
 START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 10.0
+HTTP_TIMEOUT_S: Final = 60.0  # for the few requests that prepare a broker
+LOAD_TIMEOUT_S: Final = 1800.0  # for a start with a million of anything on a slow machine
+_QUEUE_LENGTH: Final = 1_000_000  # notifications: more than a round makes
 _POLL_INTERVAL_S: Final = 0.02
 _SBIN: Final = "/usr/sbin/nginx"  # where Debian has it; not on the path of every user
 
@@ -37,6 +51,57 @@ http {{
     }}
 }}
 """
+
+
+class Server(Protocol):
+    """What is measured, whatever it is."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def port(self) -> int: ...
+
+
+class SeededBroker(BrokerProcess):
+    """A broker with so much to load at its start that it may take minutes."""
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + LOAD_TIMEOUT_S
+        while True:
+            try:
+                super()._await_ready()
+            except (urllib.error.URLError, ConnectionError):
+                if time.monotonic() > deadline or not Path(f"/proc/{self.pid}").exists():
+                    raise
+            else:
+                return
+
+
+def start_broker(
+    running: ExitStack, directory: Path, arguments: Sequence[str], cpu: int | None
+) -> BrokerProcess:
+    """A broker that `running` ends."""
+    broker = running.enter_context(SeededBroker(directory, arguments))
+    pin(broker.pid, cpu)
+    return broker
+
+
+def queue_for_all() -> list[str]:
+    """Flags of a broker that drops no notification of a round, though all may wait at once."""
+    return ["--notification-queue-length", str(_QUEUE_LENGTH)]
+
+
+def post(url: str, body: bytes) -> None:
+    """One request that prepares a broker; raises LoadError if it is refused."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S):
+            pass
+    except urllib.error.HTTPError as error:
+        with error:
+            raise LoadError(f"POST {url}: {error.code} {error.read()!r}") from None
 
 
 def find_nginx() -> str | None:

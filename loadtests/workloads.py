@@ -53,7 +53,7 @@ def make_subscription(url: str) -> bytes:
     )
 
 
-def update_requests(round_number: int) -> list[list[bytes]]:
+def update_requests(round_number: int, connections: int = CONNECTIONS) -> list[list[bytes]]:
     """PATCH /v2/entities/X/attrs with two attributes; each connection has an X of its own."""
     first = 1 + _VARIANTS * round_number  # 0 is what the entities are created with
     return [
@@ -61,7 +61,7 @@ def update_requests(round_number: int) -> list[list[bytes]]:
             request("PATCH", f"/v2/entities/Room{number}/attrs", _two_readings(number, variant))
             for variant in range(first, first + _VARIANTS)
         ]
-        for number in range(CONNECTIONS)
+        for number in range(connections)
     ]
 
 

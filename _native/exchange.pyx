@@ -139,6 +139,29 @@ def compose_request(
     bytes body not None,
 ):
     """The bytes of a request: see `exchange.pyi`."""
+    try:
+        return compose(method, target, host, headers, body)
+    except UnicodeEncodeError:
+        pass
+    try:
+        # Bytes that a client sent and that were no UTF-8 go on as they came.
+        headers = {
+            name: value.encode("utf-8", "surrogateescape") for name, value in headers.items()
+        }
+        return compose(method, target, host, headers, body)
+    except UnicodeEncodeError:
+        raise MalformedRequest("header") from None
+
+
+cdef const char *text_of(object item, Py_ssize_t *size) except NULL:
+    """Its UTF-8, as long as it lives; of bytes, themselves."""
+    if type(item) is bytes:
+        size[0] = PyBytes_GET_SIZE(item)
+        return PyBytes_AS_STRING(item)
+    return PyUnicode_AsUTF8AndSize(item, size)
+
+
+cdef bytes compose(str method, bytes target, bytes host, dict headers, bytes body):
     cdef Py_ssize_t method_size, name_size, value_size, size
     cdef const char *method_text = PyUnicode_AsUTF8AndSize(method, &method_size)
     cdef const char *name
@@ -169,10 +192,10 @@ def compose_request(
     # "M T HTTP/1.1\r\n", "Host: H\r\n", "Content-Length: L\r\n" and the empty line
     size = method_size + target_size + host_size + body_size + 12 + 8 + 38 + 2
     while PyDict_Next(headers, &position, &key, &item):
-        if type(<object>key) is not str or type(<object>item) is not str:
+        if type(<object>key) is not str or type(<object>item) not in (str, bytes):
             raise MalformedRequest("header")
         name = PyUnicode_AsUTF8AndSize(<object>key, &name_size)
-        value = PyUnicode_AsUTF8AndSize(<object>item, &value_size)
+        value = text_of(<object>item, &value_size)
         if not name_size or not consists_of(name, name_size, TOKEN):
             raise MalformedRequest("header name")
         if not is_value(value, value_size):
@@ -195,7 +218,7 @@ def compose_request(
         name = PyUnicode_AsUTF8AndSize(<object>key, &name_size)
         if is_framing(name, name_size):
             continue
-        value = PyUnicode_AsUTF8AndSize(<object>item, &value_size)
+        value = text_of(<object>item, &value_size)
         at = put(at, name, name_size)
         at = put(at, b": ", 2)
         at = put(at, value, value_size)

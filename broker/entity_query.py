@@ -1,8 +1,10 @@
 """Queries over the entities of a tenant, in bounded slices of work.
 
-A plan picks the smallest index that can answer: ids, place, types, else the order of
-creation. Between two slices other clients are served; what they change meanwhile may or may
-not be seen. Source: Orion API, sections "Query operation", "Pagination", "Ordering Results".
+A plan picks the smallest index that can answer: ids, place, types, the index of an attribute
+where there is one, else the order of creation. Between two slices other clients are served; what
+they change meanwhile may or may not be seen. Queries that had to look at many entities in vain
+are noted with the table's advisor, which may have an index made for the next ones.
+Source: Orion API, sections "Query operation", "Pagination", "Ordering Results".
 """
 
 from __future__ import annotations
@@ -16,19 +18,36 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
+from broker.attribute_index import AttributeIndex, calls_for_index
 from broker.creation_order import BLOCK_LENGTH
 from broker.entity_table import EntityTable
+from broker.index_advisor import NOTED_MIN, IndexAdvisor
 from ngsi.errors import BadRequest
 from ngsi.geometry import GeoQuery
-from ngsi.model import DATE_CREATED, DATE_MODIFIED, SERVICE_PATH, Entity, EntitySelector
+from ngsi.model import (
+    DATE_CREATED,
+    DATE_EXPIRES,
+    DATE_MODIFIED,
+    SERVICE_PATH,
+    Entity,
+    EntitySelector,
+)
 from ngsi.ordering import order_key
-from ngsi.query import Query
+from ngsi.query import Operator, Query, Statement
 from ngsi.service_path import ServicePathScope
 
 DISTANCE: Final = "geo:distance"
 SLICE_S: Final = 0.002  # of work on one query before others get their turn
 # Found in one go through the index of places, in some 2 ms; more are looked through in slices.
 NEARBY_MAX: Final = 2048
+# Found in one go through the index of an attribute, in some 2 ms.
+INDEXED_MAX: Final = 2048
+# Looked at in one go along the index of the attribute to order by, in some 2 ms.
+WALKED_MAX: Final = 2048
+# What orderBy can name that is no attribute.
+_NO_ATTRIBUTES: Final = frozenset(
+    {DISTANCE, "id", "type", SERVICE_PATH, DATE_CREATED, DATE_MODIFIED, DATE_EXPIRES}
+)
 _CLOCK_STEP: Final = 64
 _PRUNE_LENGTH: Final = 1024
 _Key: TypeAlias = tuple[Any, ...]
@@ -108,9 +127,19 @@ async def find_entities(table: EntityTable, query: EntityQuery) -> EntityPage:
     """The page of entities that a query asks for."""
     plan = _plan(table, query)
     if query.after is not None:
-        return await _find_after(plan, query, query.after)
-    if query.order_by:
-        return await _find_ordered(plan, query)
+        page = await _find_after(plan, query, query.after)
+    elif query.order_by:
+        in_order = _walk_in_order(table, plan, query)
+        page = in_order or await _find_ordered(plan, query)
+    else:
+        page = await _find_first(plan, query)
+    if plan.looked_at >= NOTED_MIN:
+        _note(table.advisor, plan, query, len(page.entities))
+    return page
+
+
+async def _find_first(plan: _Plan, query: EntityQuery) -> EntityPage:
+    """The page in the order of creation."""
     if plan.is_exact and query.is_unfiltered:
         total = plan.length if query.count else None
         page: list[Entity] = []
@@ -122,7 +151,7 @@ async def find_entities(table: EntityTable, query: EntityQuery) -> EntityPage:
     page = []
     found = 0
     last = query.offset + query.limit
-    async for hits in _filter(plan.blocks(), query):
+    async for hits in _filter(plan, plan.blocks(), query):
         for entity in hits:
             if query.offset <= found < last:
                 page.append(entity)
@@ -138,7 +167,7 @@ async def _find_after(plan: _Plan, query: EntityQuery, after: int) -> EntityPage
     has_more = False
     # The total is of all pages, for which those before must be looked at, too.
     blocks = plan.blocks() if query.count else plan.blocks_after(after)
-    async for hits in _filter(blocks, query):
+    async for hits in _filter(plan, blocks, query):
         found += len(hits)
         for entity in hits:
             if entity.sequence <= after or has_more:
@@ -157,7 +186,7 @@ async def _find_ordered(plan: _Plan, query: EntityQuery) -> EntityPage:
     wanted = query.offset + query.limit
     best: list[tuple[_Key, int, Entity]] = []
     found = 0
-    async for hits in _filter(plan.blocks(), query):
+    async for hits in _filter(plan, plan.blocks(), query):
         found += len(hits)
         best.extend((_sort_key(entity, query), entity.sequence, entity) for entity in hits)
         if len(best) > 2 * wanted + _PRUNE_LENGTH:
@@ -173,7 +202,7 @@ def _by_key(item: tuple[_Key, int, Entity]) -> tuple[_Key, int]:
     return item[:2]
 
 
-async def _filter(blocks: Iterator[list[Entity]], query: EntityQuery) -> Any:
+async def _filter(plan: _Plan, blocks: Iterator[list[Entity]], query: EntityQuery) -> Any:
     """The hits in bounded portions; other clients get their turn every few milliseconds."""
     # Entities between two looks at the clock: few where one takes long.
     step = max(1, _CLOCK_STEP // (1 + len(query.selectors)))
@@ -185,15 +214,22 @@ async def _filter(blocks: Iterator[list[Entity]], query: EntityQuery) -> Any:
                 await asyncio.sleep(0)
                 deadline = time.perf_counter() + SLICE_S
             hits.extend(entity for entity in block[start : start + step] if query.matches(entity))
+        plan.looked_at += len(block)
+        plan.found += len(hits)
         yield hits
 
 
 class _Plan:
-    """The candidates of a query, oldest first; exact when all of them match the selectors."""
+    """The candidates of a query, oldest first; exact when all of them match the selectors.
+
+    `looked_at` and `found` are what came of it: candidates and those that match.
+    """
 
     def __init__(self, parts: list[Any], is_exact: bool) -> None:
         self._parts = parts
         self.is_exact = is_exact
+        self.looked_at = 0
+        self.found = 0
 
     @property
     def length(self) -> int:
@@ -247,15 +283,130 @@ def _plan(table: EntityTable, query: EntityQuery) -> _Plan:
             if selector.matches(entity.id, entity.type)
         }
         return _Plan([[found[sequence] for sequence in sorted(found)]], is_exact=True)
-    by_type = _plan_by_type(table, selectors)
+    plan = _plan_by_type(table, selectors)
+    if plan is None:
+        plan = _Plan([table.all], is_exact=all(map(_selects_all, selectors)))
+    best = _find_index(table, query.q, plan.length) if table.indexes and query.q else None
+    least = plan.length if best is None else best[2]
     bounds = None if query.geo is None else query.geo.bounds()
     if bounds is not None:
-        nearby = table.near(bounds, NEARBY_MAX)
-        if nearby is not None and (by_type is None or len(nearby) < by_type.length):
+        nearby = table.near(bounds, min(NEARBY_MAX, least))
+        if nearby is not None and len(nearby) < least:
             return _Plan([nearby], is_exact=False)
-    if by_type is not None:
-        return by_type
-    return _Plan([table.all], is_exact=all(map(_selects_all, selectors)))
+    if best is None:
+        return plan
+    index, statement, count = best
+    index.worth += plan.length - count
+    table.advisor.served += 1
+    candidates = map(table.all.get, index.find(statement))
+    return _Plan([[entity for entity in candidates if entity is not None]], is_exact=False)
+
+
+def _find_index(
+    table: EntityTable, q: Query, length: int
+) -> tuple[AttributeIndex, Statement, int] | None:
+    """The index and the statement that leave the fewest candidates, less than `length`."""
+    least = min(length, INDEXED_MAX + 1)
+    best = None
+    for statement in q.statements:
+        index = table.indexes.get(statement.attribute)
+        if index is not None and index.is_whole:
+            count = index.count(statement)
+            if count is not None and count < least:
+                least = count
+                best = index, statement, count
+    return best
+
+
+def _walk_in_order(table: EntityTable, plan: _Plan, query: EntityQuery) -> EntityPage | None:
+    """The page found along the index of the first attribute to order by.
+
+    None where there is no such index, where looking at all candidates is needed anyway or is
+    less work, or where the page was not found in WALKED_MAX entities.
+    """
+    name = query.order_by[0].removeprefix("!")
+    index = table.indexes.get(name)
+    if index is None or not _is_ordered_by_attribute(query) or not index.is_whole:
+        return None
+    is_descending = query.order_by[0].startswith("!")
+    room = WALKED_MAX // (1 + len(query.selectors))
+    wanted = query.offset + query.limit
+    lacking = _count_lacking(table, index, query)
+    if (
+        not index.is_ordered
+        or not _can_stop_early(plan, query)
+        or (lacking and not is_descending)  # these come first
+        or wanted > room
+        or plan.length <= room
+    ):
+        return None
+    hits: list[tuple[_Key, int, Entity]] = []
+    last = None
+    deadline = time.perf_counter() + SLICE_S
+    for key, sequence in index.walk(is_descending, with_nulls=not lacking):
+        if len(hits) >= wanted and key != last:
+            break
+        if not room or (room % _CLOCK_STEP == 0 and time.perf_counter() >= deadline):
+            return None
+        room -= 1
+        last = key
+        entity = table.all.get(sequence)
+        if entity is not None and query.matches(entity):
+            hits.append((_sort_key(entity, query), sequence, entity))
+    else:
+        if lacking and len(hits) < wanted:
+            return None
+    hits.sort(key=_by_key)
+    index.worth += plan.length
+    table.advisor.served += 1
+    entities = [entity for _, _, entity in hits[query.offset : wanted]]
+    return EntityPage(entities, plan.length if query.count else None)
+
+
+def _count_lacking(table: EntityTable, index: AttributeIndex, query: EntityQuery) -> int:
+    """How many entities that the query may find have no attribute of the index's name."""
+    if query.q is not None and any(
+        statement.attribute == index.name
+        and statement.metadata is None
+        and statement.operator is not Operator.NOT_EXISTS
+        for statement in query.q.statements
+    ):
+        return 0
+    types = {selector.type for selector in query.selectors if selector.type is not None}
+    if not types or any(selector.type is None for selector in query.selectors):
+        return len(table.all) - index.count_entities(None)
+    total = sum(len(table.with_type(name)) for name in types)
+    return total - index.count_entities(types)
+
+
+def _is_ordered_by_attribute(query: EntityQuery) -> bool:
+    return query.order_by[0].removeprefix("!") not in _NO_ATTRIBUTES
+
+
+def _can_stop_early(plan: _Plan, query: EntityQuery) -> bool:
+    """Whether a page can be told without looking at all candidates."""
+    return not query.count or (plan.is_exact and query.is_unfiltered)
+
+
+def _note(advisor: IndexAdvisor, plan: _Plan, query: EntityQuery, page_length: int) -> None:
+    """Tell the advisor what a query looked at in vain, and which attributes it was about."""
+    names = [] if query.q is None else _comparable_names(query.q)
+    advisor.note(names, plan.looked_at - plan.found)
+    if (
+        query.order_by
+        and query.after is None
+        and query.offset + query.limit <= WALKED_MAX // 2
+        and _is_ordered_by_attribute(query)
+        and _can_stop_early(plan, query)
+    ):
+        name = query.order_by[0].removeprefix("!")
+        if name not in names:
+            advisor.note([name], plan.looked_at - page_length)
+
+
+def _comparable_names(q: Query) -> list[str]:
+    """The attributes whose values it compares, each once."""
+    return list({statement.attribute for statement in q.statements if calls_for_index(statement)})
 
 
 def _plan_by_type(table: EntityTable, selectors: tuple[EntitySelector, ...]) -> _Plan | None:

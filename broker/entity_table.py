@@ -1,4 +1,5 @@
-"""The entities of one tenant with their indexes: id, type, creation order, place, expiry.
+"""The entities of one tenant with their indexes: id, type, creation order, place, expiry, and
+those of attributes that queries called for (`broker.index_upkeep`).
 
 Owns the Entity objects; only the engine changes them, through this table where an index is
 concerned. Look-ups by id cost O(1), indexes are kept at every insert, removal and move.
@@ -6,14 +7,16 @@ concerned. Look-ups by id cost O(1), indexes are kept at every insert, removal a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from sortedcontainers import SortedKeyList
 
 from _native.location_index import LocationIndex
+from broker.attribute_index import AttributeIndex
 from broker.creation_order import CreationOrder
+from broker.index_advisor import IndexAdvisor
 from ngsi.geometry import Box, Shape
-from ngsi.model import Entity
+from ngsi.model import Attribute, Entity
 from ngsi.service_path import ServicePathScope
 
 
@@ -22,7 +25,9 @@ class EntityTable:
 
     def __init__(self) -> None:
         self.all = CreationOrder()
-        self._by_id: dict[str, Entity | list[Entity]] = {}
+        self.indexes: dict[str, AttributeIndex] = {}  # by attribute; mostly none
+        self.advisor = IndexAdvisor()
+        self.by_id: dict[str, Entity | list[Entity]] = {}  # to be read; several share an id
         self._by_type: dict[str, CreationOrder] = {}
         self._places = LocationIndex()
         self._expiring: SortedKeyList[Entity, float] = SortedKeyList(key=_expiry)
@@ -41,16 +46,16 @@ class EntityTable:
         self, entity_id: str, entity_type: str | None, scope: ServicePathScope
     ) -> list[Entity]:
         """The entities of that id, of that type if given, within the scope."""
-        found = self._by_id.get(entity_id)
+        found = self.by_id.get(entity_id)
         if found is None:
             return []
-        if not isinstance(found, list):
-            return [found] if _is_meant(found, entity_type, scope) else []
-        return [entity for entity in found if _is_meant(entity, entity_type, scope)]
+        if isinstance(found, list):
+            return [entity for entity in found if _is_meant(entity, entity_type, scope)]
+        return [found] if _is_meant(found, entity_type, scope) else []
 
     def with_id(self, entity_id: str) -> list[Entity]:
         """All entities of that id."""
-        found = self._by_id.get(entity_id)
+        found = self.by_id.get(entity_id)
         if found is None:
             return []
         return list(found) if isinstance(found, list) else [found]
@@ -78,13 +83,13 @@ class EntityTable:
         """Add a new entity; its sequence comes from `take_sequence` or from the journal."""
         self._next_sequence = max(self._next_sequence, entity.sequence + 1)
         self.all.add(entity)
-        found = self._by_id.get(entity.id)
+        found = self.by_id.get(entity.id)
         if found is None:
-            self._by_id[entity.id] = entity
+            self.by_id[entity.id] = entity
         elif isinstance(found, list):
             found.append(entity)
         else:
-            self._by_id[entity.id] = [found, entity]
+            self.by_id[entity.id] = [found, entity]
         of_type = self._by_type.get(entity.type)
         if of_type is None:
             of_type = self._by_type[entity.type] = CreationOrder()
@@ -93,17 +98,20 @@ class EntityTable:
             self._places.insert(entity.sequence, _bounds(entity.shapes))
         if entity.expires is not None:
             self._expiring.add(entity)
+        for index in self.indexes.values():
+            if index.is_whole:  # else the building will come to it
+                index.insert(entity)
 
     def remove(self, entity: Entity) -> None:
         """Remove an entity of this table."""
         self.all.remove(entity)
-        found = self._by_id[entity.id]
+        found = self.by_id[entity.id]
         if isinstance(found, list):
             found.remove(entity)
             if len(found) == 1:
-                self._by_id[entity.id] = found[0]
+                self.by_id[entity.id] = found[0]
         else:
-            del self._by_id[entity.id]
+            del self.by_id[entity.id]
         of_type = self._by_type[entity.type]
         of_type.remove(entity)
         if not of_type:
@@ -112,6 +120,19 @@ class EntityTable:
             self._places.remove(entity.sequence)
         if entity.expires is not None:
             self._expiring.remove(entity)
+        for index in self.indexes.values():
+            index.remove(entity)
+
+    def reindex(
+        self, entity: Entity, touched: Mapping[str, Attribute], removed: Container[str]
+    ) -> None:
+        """Attributes of an entity of this table are about to become others, or to go.
+
+        To be called before they do; needless while there are no `indexes`.
+        """
+        for name, index in self.indexes.items():
+            if name in touched or name in removed:
+                index.replace(entity, touched.get(name))
 
     def move(self, entity: Entity, locations: Mapping[str, Shape]) -> None:
         """Set the locations of an entity of this table: shapes by the names of attributes."""
@@ -143,7 +164,7 @@ class EntityTable:
         self.all.check()
         self._places.check()
         entities = [entity for block in self.all.blocks() for entity in block]
-        by_id = [entity for entity_id in self._by_id for entity in self.with_id(entity_id)]
+        by_id = [entity for entity_id in self.by_id for entity in self.with_id(entity_id)]
         by_type = [
             entity
             for order in self._by_type.values()
@@ -154,6 +175,9 @@ class EntityTable:
         assert len(self._places) == sum(bool(entity.shapes) for entity in entities)
         assert all(len(entity.shapes) == len(entity.locations) for entity in entities)
         assert len(self._expiring) == sum(entity.expires is not None for entity in entities)
+        for name, index in self.indexes.items():
+            assert index.name == name
+            index.check(entities)
 
 
 def _bounds(shapes: tuple[Shape, ...]) -> tuple[Box, ...]:

@@ -101,16 +101,11 @@ class LocationRule:
 def touches_location(entity: Entity, change: EntityChange) -> bool:
     """Whether the locations of the entity may be others after the change.
 
-    On the path of every update: it looks at the attributes touched, and for an entity with
-    locations at their names.
+    It looks at the attributes touched, and for an entity with locations at their names.
     """
     touched = change.touched
-    for attribute in touched.values():
-        if attribute.type in GEO_TYPES:
-            return True
-    locations = entity.locations
-    return bool(locations) and not (
-        touched.keys().isdisjoint(locations) and change.removed.keys().isdisjoint(locations)
+    return any(attribute.type in GEO_TYPES for attribute in touched.values()) or any(
+        map(change.names, entity.locations)
     )
 
 

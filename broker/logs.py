@@ -26,7 +26,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from broker.settings import LogLevel, Settings
 
@@ -75,38 +75,49 @@ class RequestContext:
     service_path: str = ""
 
 
+class ContextSource(Protocol):
+    """Whoever can tell what lines about it are to say."""
+
+    def log_context(self) -> RequestContext | None: ...
+
+
 # Set by the transport for the time that it serves a request.
 request_context: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
+# Set for good by a transport of many requests, few of which have a line written.
+context_source: ContextVar[ContextSource | None] = ContextVar("context_source", default=None)
+
+
+def _current_context() -> RequestContext | None:
+    context = request_context.get()
+    if context is None:
+        source = context_source.get()
+        if source is not None:
+            return source.log_context()
+    return context
 
 
 class TransactionIds:
     """Makes `<seconds>-<milliseconds>-<counter>`, unique to a broker by its moment of start."""
 
     def __init__(self, start_ms: int | None = None) -> None:
-        self._counter = 0
-        self._made_before = 0  # in former rounds of the counter
-        self._start_ms = 0
-        self._prefix = ""
-        self._begin(time.time_ns() // 1_000_000 if start_ms is None else start_ms)
+        self.made = 0  # so far
+        self._start_ms = time.time_ns() // 1_000_000 if start_ms is None else start_ms
 
-    @property
-    def made(self) -> int:
-        """How many ids were made so far."""
-        return self._made_before + self._counter
+    def count(self) -> int:
+        """The number of the next transaction; `name` gives its id, which few have to show."""
+        self.made += 1
+        return self.made
+
+    def name(self, number: int) -> str:
+        """The id of a transaction, as in `1603707992-318-00000000001`."""
+        rounds, counter = divmod(number - 1, _MAX_COUNTER)
+        # As Orion: another round counts as of a broker started a millisecond later.
+        seconds, milliseconds = divmod(self._start_ms + rounds, 1000)
+        return f"{seconds}-{milliseconds:03d}-{counter + 1:011d}"
 
     def make(self) -> str:
-        """The next id, as in `1603707992-318-00000000001`."""
-        if self._counter == _MAX_COUNTER:
-            # As Orion: another round counts as of a broker started a millisecond later.
-            self._begin(self._start_ms + 1)
-            self._made_before += self._counter
-            self._counter = 0
-        self._counter += 1
-        return f"{self._prefix}{self._counter:011d}"
-
-    def _begin(self, start_ms: int) -> None:
-        self._start_ms = start_ms
-        self._prefix = f"{start_ms // 1000}-{start_ms % 1000:03d}-"
+        """The id of the next transaction."""
+        return self.name(self.count())
 
 
 @dataclass(slots=True)
@@ -146,7 +157,7 @@ class OrionFormatter(logging.Formatter):
         return line
 
     def _line(self, record: logging.LogRecord, message: str) -> str:
-        context = request_context.get()
+        context = _current_context()
         if context is None:
             request = "corr=N/A | trans=N/A | from=N/A | srv=N/A | subsrv=N/A"
         else:
@@ -165,7 +176,7 @@ class JsonFormatter(OrionFormatter):
     """The same fields as one JSON object of ASCII characters."""
 
     def _line(self, record: logging.LogRecord, message: str) -> str:
-        context = request_context.get()
+        context = _current_context()
         request = {"corr": NOT_AVAILABLE, "trans": NOT_AVAILABLE, "from": NOT_AVAILABLE}
         service = service_path = NOT_AVAILABLE
         if context is not None:

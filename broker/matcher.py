@@ -1,15 +1,25 @@
 """Which subscriptions an event triggers: the index of subscriptions and the exact test.
 
-One index per tenant. A subscription is posted under each of its selectors: by exact id, else
-by exact type, else in the rest; an event looks at three short lists and tests what it finds.
-The native matcher takes this place behind the same door.
+One index per tenant. The native index finds subscriptions by what their conditions have that
+events must have (docs/matcher.md) and decides most of them; `is_triggered` is the definition of
+what triggers, and decides those that the index leaves open: regular expressions in queries,
+exact geometry, builtin attributes, numbers too large for doubles.
+
+Costs with 1 000 000 subscriptions: a few microseconds an event and 2 us for each subscription
+that has to be tested, add about 5 us, remove 2 us.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from ngsi.model import AlterationType, EntityEvent
+from _native.subscription_index import DEFAULT_BLOCK, SubscriptionIndex
+from broker.index_terms import alteration_code, terms_of
+from broker.pattern_set import PatternSet
+from ngsi.geometry import Box, Shape
+from ngsi.instants import DATE_TYPES, parse_instant
+from ngsi.model import AlterationType, EntityEvent, EntitySelector
+from ngsi.patterns import Pattern
 from ngsi.service_path import covers
 from ngsi.subscription import Condition, Subscription
 
@@ -22,45 +32,56 @@ _DELETE: Final = AlterationType.DELETE
 class SubscriptionMatcher:
     """Subscriptions by handle; `match` gives the handles that an event triggers."""
 
-    def __init__(self) -> None:
-        self._subscriptions: dict[int, Subscription] = {}
-        self._by_id: dict[str, dict[int, None]] = {}
-        self._by_type: dict[str, dict[int, None]] = {}
-        self._rest: dict[int, None] = {}
-        self._next_handle = 0
+    def __init__(self, *, block: int = DEFAULT_BLOCK) -> None:
+        """`block`: as of SubscriptionIndex; for tests, whose indexes are small."""
+        self._index = SubscriptionIndex(DATE_TYPES, parse_instant, block=block)
+        self._subscriptions: list[Subscription | None] = []  # by slot
+        self._id_patterns = PatternSet()
+        self._type_patterns = PatternSet()
 
     def __len__(self) -> int:
-        return len(self._subscriptions)
+        return len(self._index)
 
     def __getitem__(self, handle: int) -> Subscription:
-        return self._subscriptions[handle]
+        if handle not in self._index:
+            raise KeyError(handle)
+        subscription = self._subscriptions[SubscriptionIndex.slot(handle)]
+        assert subscription is not None
+        return subscription
 
     def add(self, subscription: Subscription) -> int:
         """Index a subscription; its selectors and condition must not change while it is in."""
-        handle = self._next_handle
-        self._next_handle += 1
-        self._subscriptions[handle] = subscription
-        for selector in subscription.entities:
-            if selector.id is not None:
-                self._by_id.setdefault(selector.id, {})[handle] = None
-            elif selector.type is not None:
-                self._by_type.setdefault(selector.type, {})[handle] = None
-            else:
-                self._rest[handle] = None
+        terms = terms_of(subscription.condition)
+        handle = self._index.add(
+            [self._side_pair(selector) for selector in subscription.entities],
+            terms.attributes,
+            terms.trigger,
+            subscription.service_path,
+            terms.predicates,
+            terms.boxes,
+            terms.verify,
+        )
+        slot = SubscriptionIndex.slot(handle)
+        subscriptions = self._subscriptions
+        if slot >= len(subscriptions):
+            subscriptions += [None] * (slot + 1 - len(subscriptions))
+        subscriptions[slot] = subscription
         return handle
 
     def remove(self, handle: int) -> bool:
         """Forget a subscription; False if the handle is unknown."""
-        subscription = self._subscriptions.pop(handle, None)
-        if subscription is None:
+        if not self._index.remove(handle):
             return False
+        slot = SubscriptionIndex.slot(handle)
+        subscription = self._subscriptions[slot]
+        assert subscription is not None
+        self._subscriptions[slot] = None
         for selector in subscription.entities:
-            if selector.id is not None:
-                _discard(self._by_id, selector.id, handle)
-            elif selector.type is not None:
-                _discard(self._by_type, selector.type, handle)
-            else:
-                self._rest.pop(handle, None)
+            id_pattern, type_pattern = _patterns_of(selector)
+            if id_pattern is not None:
+                self._id_patterns.discard(id_pattern)
+            if type_pattern is not None:
+                self._type_patterns.discard(type_pattern)
         return True
 
     def match(self, event: EntityEvent) -> list[int]:
@@ -68,19 +89,50 @@ class SubscriptionMatcher:
 
         Status, expiry and throttling are not looked at: they depend on the clock.
         """
+        index = self._index
         entity = event.entity
-        candidates: set[int] = set(self._rest)
-        candidates.update(self._by_id.get(entity.id, ()), self._by_type.get(entity.type, ()))
-        subscriptions = self._subscriptions
-        return sorted(handle for handle in candidates if is_triggered(subscriptions[handle], event))
+        sure, unsure = index.match(
+            event,
+            alteration_code(event.alteration),
+            _boxes_around(entity.shapes) if entity.shapes and index.has_places else (),
+            self._id_patterns.find(entity.id),
+            self._type_patterns.find(entity.type),
+        )
+        if unsure:
+            sure += [handle for handle in unsure if is_triggered(self[handle], event)]
+            sure.sort()
+        return sure
+
+    def check(self) -> None:
+        """Raise RuntimeError if an invariant of the index does not hold; for tests."""
+        self._index.check()
+
+    def memory_bytes(self) -> int:
+        """Bytes of the native index; it takes time to find out."""
+        return self._index.memory_bytes()
+
+    def _side_pair(self, selector: EntitySelector) -> tuple[str | int | None, str | int | None]:
+        """The selector for the index: texts, or numbers of patterns, or None for any."""
+        id_pattern, type_pattern = _patterns_of(selector)
+        return (
+            selector.id if id_pattern is None else self._id_patterns.add(id_pattern),
+            selector.type if type_pattern is None else self._type_patterns.add(type_pattern),
+        )
 
 
-def _discard(index: dict[str, dict[int, None]], key: str, handle: int) -> None:
-    handles = index.get(key)
-    if handles is not None:
-        handles.pop(handle, None)
-        if not handles:
-            del index[key]
+def _patterns_of(selector: EntitySelector) -> tuple[Pattern | None, Pattern | None]:
+    """The patterns that say something: not beside an exact text, not of everything."""
+    id_pattern = selector.id_pattern
+    if id_pattern is not None and (selector.id is not None or id_pattern.matches_everything):
+        id_pattern = None
+    type_pattern = selector.type_pattern
+    if type_pattern is not None and (selector.type is not None or type_pattern.matches_everything):
+        type_pattern = None
+    return id_pattern, type_pattern
+
+
+def _boxes_around(shapes: tuple[Shape, ...]) -> list[Box]:
+    return [box for shape in shapes for box in shape.bounds]
 
 
 def is_triggered(subscription: Subscription, event: EntityEvent) -> bool:

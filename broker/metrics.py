@@ -30,10 +30,11 @@ class Metrics(Collector):
         """Have figures of a part shown; the names are completed with `rigel_`."""
         self._sources.append((counters, gauges))
 
-    def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request. `route` is the pattern, not the path, so the series are few."""
+    def count(self, method: str, route: str, status: int, seconds: float, number: int = 1) -> None:
+        """Count a request, or a number of them that took `seconds` together. `route` is the
+        pattern, not the path, so the series are few."""
         key = (method, route, status)
-        self._requests[key] = self._requests.get(key, 0) + 1
+        self._requests[key] = self._requests.get(key, 0) + number
         series = (method, route)
         self._seconds[series] = self._seconds.get(series, 0.0) + seconds
 

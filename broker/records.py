@@ -16,11 +16,14 @@ them may hold; the document is JSON. docs/journal.md lists the fields for operat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import orjson
 
+from _native.records import encode_change as encode_change
+from _native.records import encode_changed_entity as encode_changed_entity
+from _native.records import encode_entity as encode_entity
+from _native.records import entity_key as entity_key
 from ngsi.model import NO_METADATA, Attribute, Entity
 from ngsi.registration import ForwardingInformation, Registration
 from ngsi.subscription import Counters, Subscription
@@ -32,11 +35,6 @@ SEPARATOR: Final = "\x1f"  # a control character: no identifier, tenant or path 
 ENTITY: Final = "e"
 SUBSCRIPTION: Final = "s"
 REGISTRATION: Final = "r"
-
-
-def entity_key(tenant: str, entity: Entity) -> bytes:
-    """The key of an entity's records."""
-    return SEPARATOR.join((ENTITY, tenant, entity.service_path, entity.id, entity.type)).encode()
 
 
 def subscription_key(tenant: str, subscription_id: str) -> bytes:
@@ -52,56 +50,6 @@ def registration_key(tenant: str, registration_id: str) -> bytes:
 def split_key(key: bytes) -> list[str]:
     """Kind, tenant and identity of a key."""
     return key.decode().split(SEPARATOR)
-
-
-def encode_entity(
-    entity: Entity,
-    attributes: dict[str, Attribute],
-    locations: Collection[str],
-    modified: float,
-) -> bytes:
-    """The whole state of an entity, as it is to become; `locations` are names of attributes."""
-    return orjson.dumps(
-        {
-            "s": entity.sequence,
-            "c": entity.created,
-            "m": modified,
-            "l": _pack_names(locations),
-            "a": _pack(attributes),
-        }
-    )
-
-
-def encode_entity_change(
-    changed: dict[str, Attribute],
-    removed: Iterable[str],
-    locations: Collection[str],
-    modified: float,
-) -> bytes:
-    """A merge patch with the attributes that change, are added or removed."""
-    attributes: dict[str, Any] = _pack(changed)
-    attributes.update(dict.fromkeys(removed))
-    return orjson.dumps({"m": modified, "l": _pack_names(locations), "a": attributes})
-
-
-def _pack_names(locations: Collection[str]) -> str | list[str] | None:
-    if not locations:
-        return None
-    names = list(locations)
-    return names[0] if len(names) == 1 else names
-
-
-def _pack(attributes: dict[str, Attribute]) -> dict[str, Any]:
-    return {
-        name: (
-            attribute.type,
-            attribute.value,
-            attribute.metadata,
-            attribute.created,
-            attribute.modified,
-        )
-        for name, attribute in attributes.items()
-    }
 
 
 def decode_entity(identity: list[str], document: bytes) -> Entity:

@@ -28,13 +28,16 @@ from broker.engine import Engine
 from broker.flow_control import UpdatePace
 from broker.forwarding import Forwarding
 from broker.http.admin import AdminRoutes
-from broker.http.application import Front, allowed_methods, make_application
+from broker.http.application import allowed_methods, make_application, make_routes
 from broker.http.cors import Cors
+from broker.http.front import Front
+from broker.http.lane import Lane, use_in_log
 from broker.http.log_admin import LogRoutes
 from broker.http.openapi import OpenApiRoutes
-from broker.http.protocol import BrokerRunner
+from broker.http.protocol import BrokerHandler, BrokerRunner
 from broker.http.statistics import StatisticsRoutes
 from broker.http.watch import RequestWatch
+from broker.index_upkeep import IndexUpkeep
 from broker.journal import Durability, Journal
 from broker.listening import BACKLOG, make_tls_context, open_listeners
 from broker.logs import LogLimits, TransactionIds
@@ -127,6 +130,10 @@ class Server:
             Deprecations(limits, statistics),
             multi_location=settings.multi_location,
         )
+        self._query_indexes = IndexUpkeep(
+            lambda: [tenant.entities for tenant in self.engine.tenants()],
+            settings.query_index_max_bytes,
+        )
         self._provider_client = CountedProviderClient(
             services,
             settings.http_timeout_ms / 1000,
@@ -160,25 +167,23 @@ class Server:
                 settings.flow_control, self.outlets.count_queued_of, self.engine.hand_over
             ),
         )
-        application = make_application(
-            self.engine,
-            self._forwarding,
-            admin,
-            front,
-            settings.request_max_bytes,
-            settings.registration_patterns,
-        )
+        routes = make_routes(self.engine, self._forwarding, admin, settings.registration_patterns)
+        self._lane = lane = Lane(front, self.engine, routes)
+        application = make_application(routes, front, lane.look_around)
         self._runner = BrokerRunner(
             application,
             settings.max_connections,
-            front.refuse,
+            front.refuse_malformed,
             lambda path: allowed_methods(application, path),
+            lane.make_handler if settings.lane else BrokerHandler,
             access_log=None,
             handle_signals=False,
             shutdown_timeout=settings.shutdown_timeout_s,
             keepalive_timeout=settings.request_timeout_s or IDLE_TIMEOUT_S,
         )
         self._metrics.add_source(self._counters, self._gauges)
+        self._metrics.add_source(self._query_indexes.counters, self._query_indexes.gauges)
+        self._metrics.add_source(lambda: {"lane_requests": lane.served}, dict)
 
     def _describe_unreadiness(self) -> str:
         if self._loading:
@@ -205,6 +210,7 @@ class Server:
         await self.outlets.start()
         await self._provider_client.start()
         await self._runner.setup()
+        use_in_log(self._lane)
         tls = make_tls_context(self._settings)
         for listener in open_listeners(self._settings):
             await web.SockSite(self._runner, listener, ssl_context=tls, backlog=BACKLOG).start()
@@ -213,6 +219,7 @@ class Server:
         await asyncio.to_thread(self.engine.restore)
         _log.info("data loaded in %.3f s", time.monotonic() - started)
         self.engine.durable_deliveries.start()
+        self._query_indexes.start()
         self._loading = False
         self._summary.start()
         return [address[:2] for address in self._runner.addresses]
@@ -248,6 +255,7 @@ class Server:
         self._summary.stop()
         self._draining = True
         try:
+            await self._query_indexes.stop()
             # Lets the requests that were accepted finish before the connections close.
             await self._runner.cleanup()
             await self._provider_client.close()

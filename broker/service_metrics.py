@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from _native.lane import Tally
 from ngsi.errors import BadRequest
 from ngsi.service_path import parse_scope
 
@@ -115,6 +116,20 @@ class ServiceMetrics:
             counts.response_bytes += response_bytes
             counts.errors += is_error
             counts.service_us += int(seconds * 1e6) or 1  # a time was taken, however short
+
+    def count_incoming_many(
+        self, service: str, service_path: str, is_error: bool, tally: Tally
+    ) -> None:
+        """Count requests that were answered, of one pair of headers."""
+        if not self.is_on:
+            return
+        counts = self._find(service, service_path)
+        if counts is not None:
+            counts.requests += tally.requests
+            counts.request_bytes += tally.request_bytes
+            counts.response_bytes += tally.response_bytes
+            counts.errors += tally.requests if is_error else 0
+            counts.service_us += tally.microseconds
 
     def count_outgoing(
         self,

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
+from _native.changes import EntityChange as EntityChange
+from _native.changes import UpdateRules
+from _native.changes import equal_values as equal_values
 from ngsi.errors import BadRequest
 from ngsi.instants import DATE_TYPES, canonical_instant
-from ngsi.json_value import JsonValue
 from ngsi.model import (
     NO_METADATA,
     Attribute,
@@ -25,13 +25,11 @@ from ngsi.model import (
 )
 from ngsi.operators import ABSENT, apply_operation, initial_value, is_operation
 
-_APPENDED: Final = "append"
-_UPDATED: Final = "update"
 # A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
+_APPEND: Final = UpdateAction.APPEND
 _UPDATE: Final = UpdateAction.UPDATE
 _DELETE: Final = UpdateAction.DELETE
 _REPLACE: Final = UpdateAction.REPLACE
-_APPEND_STRICT: Final = UpdateAction.APPEND_STRICT
 
 
 @dataclass(slots=True, frozen=True)
@@ -45,45 +43,6 @@ class UpdateOptions:
 PLAIN_UPDATE: Final = UpdateOptions()
 
 
-class EntityChange:
-    """What an update makes of an entity's attributes.
-
-    `attributes` is the whole new set; `touched` are the attributes to store, `removed` those
-    that are gone; `missing` and `existing` are names of the request that do not, or already,
-    exist and were left alone because of that.
-    """
-
-    __slots__ = (
-        "actions",
-        "attributes",
-        "changed_metadata",
-        "changed_values",
-        "existing",
-        "missing",
-        "previous",
-        "removed",
-        "touched",
-        "updated",
-    )
-
-    def __init__(self, attributes: dict[str, Attribute]) -> None:
-        self.attributes = attributes
-        self.touched: dict[str, Attribute] = {}
-        self.removed: dict[str, Attribute] = {}
-        self.missing: list[str] = []
-        self.existing: list[str] = []
-        self.updated: set[str] = set()
-        self.changed_values: set[str] = set()
-        self.changed_metadata: set[str] = set()
-        self.previous: dict[str, Attribute] = {}
-        self.actions: dict[str, str] = {}
-
-    @property
-    def is_change(self) -> bool:
-        """Whether the stored state becomes another."""
-        return bool(self.changed_values or self.changed_metadata)
-
-
 def compute_change(
     current: dict[str, Attribute],
     updates: dict[str, AttributeUpdate],
@@ -92,62 +51,42 @@ def compute_change(
     now: float,
 ) -> EntityChange:
     """What `action` with `updates` makes of the attributes of an existing entity."""
+    if action is _UPDATE or action is _APPEND:
+        with_options = options.forced or options.override_metadata
+        creates = action is _APPEND
+        return UPDATE_RULES.compute(
+            current, updates, creates, now, options if with_options else None
+        )
     if action is _REPLACE:
         return _compute_replacement(current, updates, now)
-    change = EntityChange(current.copy())
+    change = EntityChange(current)
     for name, update in updates.items():
         attribute = current.get(name)
         if action is _DELETE:
             if attribute is None:
-                change.missing.append(name)
-                continue
-            del change.attributes[name]
-            change.removed[name] = change.previous[name] = attribute
-            change.changed_values.add(name)
-            change.changed_metadata.add(name)
-        elif attribute is None:
-            change.missing.append(name)
-            if action is _UPDATE:
-                continue
-            created = new_attribute(update, now)
-            if created is None:
-                continue
-            change.attributes[name] = change.touched[name] = created
-            change.actions[name] = _APPENDED
-            change.changed_values.add(name)
-            change.changed_metadata.add(name)
-        elif action is _APPEND_STRICT:
-            change.existing.append(name)
-            continue
+                change.note_missing(name)
+            else:
+                change.note_removal(name, is_metadata_changed=True)
+        elif attribute is not None:
+            change.note_existing(name)
         else:
-            _merge(change, name, attribute, update, options, now)
-        change.updated.add(name)
-    if action is not _UPDATE and action is not _DELETE:
-        change.missing.clear()
+            created = new_attribute(update, now)
+            if created is not None:
+                change.note_update(name, created, True, True)
     return change
 
 
 def _compute_replacement(
     current: dict[str, Attribute], updates: dict[str, AttributeUpdate], now: float
 ) -> EntityChange:
-    change = EntityChange({})
+    change = EntityChange(current, is_replacement=True)
     for name, update in updates.items():
-        former = current.get(name)
         attribute = new_attribute(update, now)
-        if attribute is None:
-            continue
-        change.attributes[name] = change.touched[name] = attribute
-        change.updated.add(name)
-        change.changed_values.add(name)
-        change.changed_metadata.add(name)
-        change.actions[name] = _APPENDED if former is None else _UPDATED
-        if former is not None:
-            change.previous[name] = former
-    for name, former in current.items():
-        if name not in change.attributes:
-            change.removed[name] = change.previous[name] = former
-            change.updated.add(name)
-            change.changed_values.add(name)
+        if attribute is not None:
+            change.note_update(name, attribute, True, True)
+    for name in current:
+        if name not in change.touched:
+            change.note_removal(name, is_metadata_changed=False)
     return change
 
 
@@ -163,15 +102,12 @@ def new_attribute(update: AttributeUpdate, now: float) -> Attribute | None:
     )
 
 
-def _merge(
-    change: EntityChange,
-    name: str,
-    former: Attribute,
-    update: AttributeUpdate,
-    options: UpdateOptions,
-    now: float,
-) -> None:
-    """Note in `change` what becomes of an attribute that exists; `former` stays if it is equal."""
+def merge_attribute(
+    former: Attribute, update: AttributeUpdate, options: UpdateOptions | None, now: float
+) -> tuple[Attribute | None, bool, bool]:
+    """What becomes of an attribute that exists: the new one, None if it stays as it is, and
+    whether its value and whether its metadata count as changed."""
+    options = options or PLAIN_UPDATE
     value = update.value
     type_ = update.type
     if type_ is None:
@@ -188,18 +124,12 @@ def _merge(
     metadata = former.metadata
     if update.metadata is not None or options.override_metadata:
         metadata = _merge_metadata(metadata, update, options)
-    change.actions[name] = _UPDATED
-    change.previous[name] = former
-    is_same = metadata is former.metadata
-    if not is_same:
-        change.changed_metadata.add(name)
-    if forced or type_ != former.type or not equal_values(value, former.value):
-        change.changed_values.add(name)
-    elif is_same:
-        return
-    change.attributes[name] = change.touched[name] = Attribute(
-        type_, value, metadata, former.created, now
-    )
+    is_metadata_changed = metadata is not former.metadata
+    is_value_changed = forced or type_ != former.type or not equal_values(value, former.value)
+    if not is_value_changed and not is_metadata_changed:
+        return None, False, False
+    attribute = Attribute(type_, value, metadata, former.created, now)
+    return attribute, is_value_changed, is_metadata_changed
 
 
 def _merge_metadata(current: Metadata, update: AttributeUpdate, options: UpdateOptions) -> Metadata:
@@ -217,15 +147,7 @@ def _merge_metadata(current: Metadata, update: AttributeUpdate, options: UpdateO
     return merged
 
 
-def equal_values(a: JsonValue, b: JsonValue) -> bool:
-    """Equality of JSON values: unlike Python's, true is not 1."""
-    if a is b:
-        return True
-    if a != b or type(a) is not type(b):
-        # An int and a float that say the same were made one in the normal form.
-        return False
-    if type(a) is dict or type(a) is list:
-        return orjson.dumps(a, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
-            b, option=orjson.OPT_SORT_KEYS
-        )
-    return True
+# Computes most changes as the two functions have it, and leaves them the others.
+UPDATE_RULES: Final = UpdateRules(
+    create=new_attribute, merge=merge_attribute, date_types=DATE_TYPES
+)

@@ -6,6 +6,8 @@ done; the error names the rest, PartialUpdate when only a part failed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
@@ -24,6 +26,19 @@ class _Coverage(Enum):
 _SUCCESS: Final = _Coverage.SUCCESS
 
 
+@dataclass(slots=True, frozen=True)
+class Shortfall:
+    """What of an entity's update was not done because of what exists.
+
+    `missing` are attributes that do not exist, `existing` such as do already; with neither it
+    is the entity that does not exist.
+    """
+
+    update: EntityUpdate
+    missing: Sequence[str] = ()
+    existing: Sequence[str] = ()
+
+
 class UpdateReport:
     """Collects the outcome entity by entity; `error` is what the client is told."""
 
@@ -31,18 +46,28 @@ class UpdateReport:
         self._coverage: _Coverage | None = None
         self._error: NgsiError | None = None
 
-    def add_success(self) -> None:
-        """All of an entity's update was done."""
-        if self._coverage is not _SUCCESS:
-            self._cover(_SUCCESS)
+    def add(self, shortfall: Shortfall | None) -> None:
+        """An entity's update was done, up to the shortfall if there is one."""
+        if shortfall is None:
+            if self._coverage is not _SUCCESS:
+                self._cover(_SUCCESS)
+        elif shortfall.missing:
+            self._add_attributes("do not exist: ", shortfall.update, shortfall.missing)
+        elif shortfall.existing:
+            self._add_attributes(
+                "one or more of the attributes in the request already exist: ",
+                shortfall.update,
+                shortfall.existing,
+            )
+        else:
+            self._add_entity(shortfall.update)
 
     def add_failure(self, error: NgsiError) -> None:
         """Nothing of an entity's update was done, because of `error`."""
         self._error = error
         self._cover(_SUCCESS)
 
-    def add_missing_entity(self, update: EntityUpdate) -> None:
-        """The entity does not exist."""
+    def _add_entity(self, update: EntityUpdate) -> None:
         name = _name(update)
         if self._error is None:
             self._error = NotFound(f"do not exist: {name} - [entity itself]")
@@ -50,17 +75,7 @@ class UpdateReport:
             self._error.description += f", {name} [entity itself]"
         self._cover(_Coverage.NO_ENTITY)
 
-    def add_missing_attributes(self, update: EntityUpdate, missing: list[str]) -> None:
-        """Some of the attributes do not exist; the others were updated."""
-        self._add_attributes("do not exist: ", update, missing)
-
-    def add_existing_attributes(self, update: EntityUpdate, existing: list[str]) -> None:
-        """Some of the attributes exist already; the others were appended."""
-        self._add_attributes(
-            "one or more of the attributes in the request already exist: ", update, existing
-        )
-
-    def _add_attributes(self, prefix: str, update: EntityUpdate, names: list[str]) -> None:
+    def _add_attributes(self, prefix: str, update: EntityUpdate, names: Sequence[str]) -> None:
         listed = f"{_name(update)} - [ {', '.join(names)} ]"
         if self._error is None:
             self._error = Unprocessable(prefix + listed)

@@ -7,25 +7,29 @@ metadata is a dict name -> {"type": ..., "value": ...}.
 
 An Attribute, its value and its metadata are never changed after they were made: an update
 replaces the Attribute. So a notification, a previous value or a snapshot needs no copy.
+
+The objects that a broker holds by the million are native (`_native.model`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from _native.model import Attribute as Attribute
+from _native.model import AttributeUpdate as AttributeUpdate
+from _native.model import Entity as Entity
+from _native.model import EntityUpdate as EntityUpdate
+from _native.model import no_metadata
 from ngsi.json_value import JsonValue
 
 if TYPE_CHECKING:
-    from ngsi.geometry import Shape
     from ngsi.patterns import Pattern
 
 Metadata: TypeAlias = dict[str, dict[str, JsonValue]]
 
-NO_METADATA: Final[Metadata] = {}  # shared by all attributes without; never written to
+NO_METADATA: Final[Metadata] = no_metadata  # shared by all attributes without; never written to
 
 DEFAULT_ENTITY_TYPE: Final = "Thing"
 ROOT_SERVICE_PATH: Final = "/"
@@ -40,7 +44,7 @@ SERVICE_PATH: Final = "servicePath"
 PREVIOUS_VALUE: Final = "previousValue"
 ACTION_TYPE: Final = "actionType"
 
-_DEFAULT_TYPES: Final = {
+DEFAULT_TYPES: Final[dict[type, str]] = {
     str: "Text",
     int: "Number",
     float: "Number",
@@ -53,88 +57,7 @@ _DEFAULT_TYPES: Final = {
 
 def default_type(value: JsonValue) -> str:
     """The attribute or metadata type of a value that came without one."""
-    return _DEFAULT_TYPES[type(value)]
-
-
-class Attribute:
-    """One attribute as it is stored. Never changed after it was made (see the module)."""
-
-    __slots__ = ("created", "metadata", "modified", "type", "value")
-
-    def __init__(
-        self,
-        type: str,
-        value: JsonValue,
-        metadata: Metadata,
-        created: float,
-        modified: float,
-    ) -> None:
-        self.type = type
-        self.value = value
-        self.metadata = metadata
-        self.created = created  # seconds since 1970
-        self.modified = modified
-
-    def __repr__(self) -> str:
-        return f"Attribute({self.type!r}, {self.value!r}, {self.metadata!r})"
-
-
-class Entity:
-    """One entity as it is stored. Identity is (id, type, service_path) within a tenant.
-
-    `attributes` keeps the order of creation. `locations` are the names of the attributes that
-    are its locations, `shapes` their parsed geometries in the same order (`set_locations`).
-    `expires` is set by the attribute dateExpires.
-    """
-
-    __slots__ = (
-        "attributes",
-        "created",
-        "expires",
-        "id",
-        "locations",
-        "modified",
-        "sequence",
-        "service_path",
-        "shapes",
-        "size",
-        "type",
-    )
-
-    def __init__(
-        self,
-        id: str,
-        type: str,
-        service_path: str,
-        attributes: dict[str, Attribute],
-        created: float,
-        modified: float,
-        sequence: int,
-    ) -> None:
-        self.id = id
-        self.type = type
-        self.service_path = service_path
-        self.attributes = attributes
-        self.created = created  # seconds since 1970
-        self.modified = modified
-        self.sequence = sequence  # order of creation within the tenant, never reused
-        self.locations: tuple[str, ...] = ()
-        self.shapes: tuple[Shape, ...] = ()
-        self.expires: float | None = None
-        self.size = 0  # bytes of its stored document, or somewhat less
-
-    def set_locations(self, locations: Mapping[str, Shape]) -> None:
-        """Set its locations: shapes by the names of attributes."""
-        self.locations = _one_copy(tuple(locations))
-        self.shapes = tuple(locations.values())
-
-    def __repr__(self) -> str:
-        return f"Entity({self.id!r}, {self.type!r}, {self.service_path!r})"
-
-
-@lru_cache(maxsize=256)  # most entities call their locations the same; 64 bytes each otherwise
-def _one_copy(names: tuple[str, ...]) -> tuple[str, ...]:
-    return names
+    return DEFAULT_TYPES[type(value)]
 
 
 class UpdateAction(Enum):
@@ -145,40 +68,6 @@ class UpdateAction(Enum):
     UPDATE = "update"  # only change what exists
     DELETE = "delete"
     REPLACE = "replace"  # exactly these attributes remain
-
-
-class AttributeUpdate:
-    """One attribute of an update request.
-
-    `type` is None where the request gave none. `metadata` is None where the request gave
-    none, which is not the same as {} (that clears). `only_value` is the update of a value
-    alone, which leaves type and metadata as they are.
-    """
-
-    __slots__ = ("metadata", "only_value", "type", "value")
-
-    def __init__(
-        self,
-        type: str | None,
-        value: JsonValue,
-        metadata: Metadata | None,
-        only_value: bool = False,
-    ) -> None:
-        self.type = type
-        self.value = value
-        self.metadata = metadata
-        self.only_value = only_value
-
-
-class EntityUpdate:
-    """One entity of an update request; `type` is None where the request gave none."""
-
-    __slots__ = ("attributes", "id", "type")
-
-    def __init__(self, id: str, type: str | None, attributes: dict[str, AttributeUpdate]) -> None:
-        self.id = id
-        self.type = type
-        self.attributes = attributes
 
 
 @dataclass(slots=True, frozen=True)

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
-
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_json, reply_no_content
 from broker.http.routing import Routes
@@ -66,7 +64,7 @@ class AdminRoutes:
             ("/admin/sem", {"GET": self.semaphores}),
         ]
 
-    async def version(self, call: Call) -> web.Response:
+    async def version(self, call: Call) -> Reply:
         """GET /version, in Orion's shape."""
         fields = {
             "version": ORION_VERSION,
@@ -86,21 +84,21 @@ class AdminRoutes:
             headers={"Content-Type": "application/json"},
         )
 
-    async def ready(self, call: Call) -> web.Response:
+    async def ready(self, call: Call) -> Reply:
         """GET /ready: 200 when requests are served, 503 while data loads or it shuts down."""
         reason = self._readiness()
         if reason:
             raise ServiceUnavailable(reason)
         return reply_json({"status": "ready"})
 
-    async def metrics(self, call: Call) -> web.Response:
+    async def metrics(self, call: Call) -> Reply:
         """GET /metrics, for Prometheus."""
         return Reply(
             body=self._metrics.render(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 
-    async def service_metrics(self, call: Call) -> web.Response:
+    async def service_metrics(self, call: Call) -> Reply:
         """GET /admin/metrics: per service and subservice; reset=true begins anew after that."""
         self._check_metrics_on()
         document = self._services.render()
@@ -108,7 +106,7 @@ class AdminRoutes:
             self._services.reset()
         return reply_json(document)
 
-    async def reset_service_metrics(self, call: Call) -> web.Response:
+    async def reset_service_metrics(self, call: Call) -> Reply:
         """DELETE /admin/metrics."""
         self._check_metrics_on()
         self._services.reset()
@@ -118,7 +116,7 @@ class AdminRoutes:
         if not self._services.is_on:
             raise BadRequest("metrics desactivated")  # as Orion spells it
 
-    async def semaphores(self, call: Call) -> web.Response:
+    async def semaphores(self, call: Call) -> Reply:
         """GET /admin/sem."""
         return reply_json({name: {"status": "free"} for name in _SEMAPHORES})
 

@@ -1,163 +1,90 @@
-"""The aiohttp application: the table of routes and what happens around every request.
+"""The table of routes, and the aiohttp application that serves all of them.
 
-A request is checked (`Call`), handled, counted and logged here; errors of `ngsi.errors`
-become Orion's payloads, anything unforeseen a 500 without a traceback for the client.
+`Transport` is the way of a request that aiohttp reads: through the front to the route's handler
+and back. `broker.http.lane` is the other way, for some of the routes.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 
 from broker.engine import Engine
-from broker.flow_control import UpdatePace
 from broker.forwarding import Forwarding
 from broker.http.batch import BatchRoutes
 from broker.http.call import Call
-from broker.http.correlator import CorrelatorIds
 from broker.http.cors import Cors, is_shared
 from broker.http.entities import EntityRoutes
-from broker.http.headers import (
-    FIWARE_CORRELATOR,
-    FIWARE_SERVICE,
-    FIWARE_SERVICE_PATH,
-    X_FORWARDED_FOR,
-    X_REAL_IP,
-)
+from broker.http.front import Front
+from broker.http.protocol import BrokerHandler
 from broker.http.registrations import RegistrationRoutes
-from broker.http.replies import reply_error, reply_json
-from broker.http.routing import Handler, Routes
+from broker.http.replies import Reply, reply_json
+from broker.http.responses import make_call, make_response, read_body
+from broker.http.routing import UNMATCHED, Handler, Route, Routes
 from broker.http.subscriptions import SubscriptionRoutes
 from broker.http.types import TypeRoutes
-from broker.http.watch import FOR_OPERATORS, UNMATCHED, RequestWatch
-from broker.logs import RequestContext, TransactionIds, request_context
+from broker.logs import request_context
 from broker.object_ids import check_subscription_id
-from ngsi.errors import (
-    BadRequest,
-    InternalServerError,
-    MethodNotAllowed,
-    NgsiError,
-    ServiceUnavailable,
-)
+from ngsi.errors import BadRequest, MethodNotAllowed, NgsiError
 
-_log = logging.getLogger("rigel.http")
-
-_WHILE_LOADING: Final = frozenset({"/version"})
 # Orion names PUT alone in the header Allow of /admin/log, though it answers GET too.
 _ALLOWED: Final = {"/admin/log": "PUT"}
 
 
-class Front:
-    """What every request passes through."""
+class Transport:
+    """Serves the requests that aiohttp reads."""
 
-    def __init__(
-        self,
-        watch: RequestWatch,
-        transactions: TransactionIds,
-        cors: Cors,
-        is_loading: Callable[[], bool],
-        max_body_bytes: int,
-        multiservice: bool,
-        pace: UpdatePace | None,
-    ) -> None:
-        self.cors = cors
-        self._watch = watch
-        self._transactions = transactions
-        self._is_loading = is_loading
-        self._max_body_bytes = max_body_bytes
-        self._multiservice = multiservice
-        self._pace = pace
-        self._correlators = CorrelatorIds()
+    def __init__(self, front: Front, look_around: Callable[[], None]) -> None:
+        """`look_around` is called before and after each request."""
+        self._front = front
+        self.look_around = look_around
 
-    def wrap(self, path: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def wrap(self, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
         """The aiohttp handler of a route."""
+        front = self._front
 
         async def serve(request: web.Request) -> web.Response:
-            started = time.perf_counter()
-            correlator = request.headers.get(FIWARE_CORRELATOR) or self._correlators.make()
-            call = Call(request, correlator)
-            context = self._context(call)
-            token = request_context.set(context)
+            connection = cast(BrokerHandler, request.protocol)
+            call = make_call(request, route, connection)
+            front.open(call)
+            token = request_context.set(front.describe(call))
             try:
-                response = await self._answer(call, path, handler)
-                response.headers[FIWARE_CORRELATOR] = call.correlator
-                self.cors.add_headers(request, response)
-                self._finish(request, context, path, response, time.perf_counter() - started)
-                return response
+                self.look_around()
+                reply = await self._answer(call, request)
+                front.dress(call, reply)
+                front.count(call, reply)
+                front.log(call, reply)
+                self.look_around()
             finally:
                 request_context.reset(token)
+            response = make_response(reply)
+            if not connection.has_more():
+                response.force_close()
+            return response
 
         return serve
 
-    def refuse(self, error: NgsiError) -> web.Response:
-        """The response to what was no request at all, but counts as a transaction."""
-        self._transactions.make()
-        response = reply_error(error)
-        response.headers["Fiware-Correlator"] = self._correlators.make()
-        return response
-
-    async def _answer(self, call: Call, path: str, handler: Handler) -> web.Response:
+    async def _answer(self, call: Call, request: web.Request) -> Reply:
+        front = self._front
         try:
-            if path in FOR_OPERATORS:
-                return await handler(call)
-            if self._is_loading() and path not in _WHILE_LOADING:
-                raise ServiceUnavailable("the broker is loading its data")
-            call.check(self._max_body_bytes, self._multiservice)
-            self._watch.count(path, call.request.method, call.content_type)
-            if self._pace is None or "flowControl" not in call.options:
-                response = await handler(call)
+            front.judge(call)
+            if call.route.reads_body:
+                call.body = await read_body(request)
+            reply = front.complete(call)
+            if front.pace is None or "flowControl" not in call.options:
+                answer = await reply
             else:
-                response = await self._pace.keep(call.origin, handler(call), call.is_awaited)
-            self._watch.accept(call.request.remote or "")
-            return response
+                answer = await front.pace.keep(call.origin, reply, call.is_awaited)
+            front.accept(call)
+            return answer
         except NgsiError as error:
-            request = call.request
-            self._watch.refuse(error, request.remote or "", path, request.method, request.path)
-            return reply_error(error, as_text=not call.accepted.json)
+            return front.refuse(call, error)
         except web.HTTPException:
             raise
         except Exception:
-            _log.exception("request failed: %s %s", call.request.method, call.request.path)
-            return reply_error(InternalServerError("internal error, see the broker's log"))
-
-    def _context(self, call: Call) -> RequestContext:
-        headers = call.request.headers
-        client = headers.get(X_REAL_IP) or headers.get(X_FORWARDED_FOR) or call.request.remote
-        return RequestContext(
-            correlator=call.correlator,
-            transaction=self._transactions.make(),
-            client=client or "",
-            service=headers.get(FIWARE_SERVICE, ""),
-            service_path=headers.get(FIWARE_SERVICE_PATH, ""),
-        )
-
-    def _finish(
-        self,
-        request: web.Request,
-        context: RequestContext,
-        path: str,
-        response: web.Response,
-        seconds: float,
-    ) -> None:
-        body = request._read_bytes or b""  # what a handler read; None if none did
-        reply = response.body if isinstance(response.body, bytes) else b""
-        watch = self._watch
-        watch.finish(
-            path,
-            request.method,
-            context.service,
-            context.service_path,
-            len(body),
-            response.status,
-            len(reply),
-            seconds,
-        )
-        if _log.isEnabledFor(logging.INFO):
-            watch.log(request.method, request.path_qs, body, response.status, reply)
+            return front.fail(call)
 
 
 def allowed_methods(application: web.Application, path: str) -> str:
@@ -168,17 +95,23 @@ def allowed_methods(application: web.Application, path: str) -> str:
     return ""
 
 
+async def _continue(request: web.Request) -> None:
+    """Of what a client may expect there is only 100-continue; as Orion, others are not met."""
+    expected = request.headers[hdrs.EXPECT].lower()
+    if expected == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # That was no response yet.
+        request.writer.output_size = 0
+
+
 def make_application(
-    engine: Engine,
-    forwarding: Forwarding,
-    admin: Routes,
-    front: Front,
-    max_body_bytes: int,
-    registration_patterns: bool,
+    routes: Routes, front: Front, look_around: Callable[[], None]
 ) -> web.Application:
-    """The application with all routes; `admin` are those for operators."""
-    application = web.Application(client_max_size=max_body_bytes)
-    for path, handlers in _routes(engine, forwarding, admin, registration_patterns):
+    """The application with these routes; `look_around` is that of `Transport`."""
+    application = web.Application(client_max_size=front.max_body_bytes)
+    transport = Transport(front, look_around)
+    for path, handlers in routes:
+        handlers = dict(handlers)
         methods = _ALLOWED.get(path, ", ".join(handlers))
         fallback = _refuse_method(methods)
         if front.cors.is_on and is_shared(path):
@@ -193,15 +126,21 @@ def make_application(
         for spelling in spellings:
             resource = application.router.add_resource(spelling)
             for method, handler in handlers.items():
-                resource.add_route(method, front.wrap(path, handler))
-            resource.add_route("*", front.wrap(path, fallback))
-    application.router.add_route("*", "/{path:.*}", front.wrap(UNMATCHED, _refuse_path))
+                route = Route(method, path, handler)
+                resource.add_route(method, transport.wrap(route), expect_handler=_continue)
+            refusal = Route("", path, fallback)
+            resource.add_route("*", transport.wrap(refusal), expect_handler=_continue)
+    unmatched = Route("", UNMATCHED, _refuse_path)
+    application.router.add_route(
+        "*", "/{path:.*}", transport.wrap(unmatched), expect_handler=_continue
+    )
     return application
 
 
-def _routes(
+def make_routes(
     engine: Engine, forwarding: Forwarding, admin: Routes, registration_patterns: bool
 ) -> Routes:
+    """All routes; `admin` are those for operators."""
     entities = EntityRoutes(engine, forwarding)
     batch = BatchRoutes(engine, forwarding)
     types = TypeRoutes(engine)
@@ -259,27 +198,27 @@ def _routes(
     ]
 
 
-async def _list_entry_points(call: Call) -> web.Response:
+async def _list_entry_points(call: Call) -> Reply:
     resources = ("entities", "types", "subscriptions", "registrations")
     return reply_json({f"{name}_url": f"/v2/{name}" for name in resources})
 
 
 def _answer_preflight(cors: Cors, methods: str) -> Handler:
-    async def answer(call: Call) -> web.Response:
-        return cors.reply_to_preflight(call.request, methods)
+    async def answer(call: Call) -> Reply:
+        return cors.reply_to_preflight(call, methods)
 
     return answer
 
 
 def _refuse_method(allow: str) -> Handler:
-    async def refuse(call: Call) -> web.Response:
+    async def refuse(call: Call) -> Reply:
         raise MethodNotAllowed(allow)
 
     return refuse
 
 
-async def _refuse_path(call: Call) -> web.Response:
-    parts = call.request.path.removesuffix("/").split("/")[1:]
+async def _refuse_path(call: Call) -> Reply:
+    parts = call.path.removesuffix("/").split("/")[1:]
     if parts == []:
         raise BadRequest("The Orion Context Broker is a REST service, not a 'web page'")
     match parts:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from broker.engine import Engine
 from broker.entity_query import EntityQuery, find_entities, parse_order
 from broker.forwarded_query import query_everywhere
@@ -12,8 +10,9 @@ from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.entities import read_representation, read_update_options
 from broker.http.paging import read_cursor, reply_page
-from broker.http.replies import Reply, reply_no_content
-from broker.update import UpdateOptions
+from broker.http.replies import Reply
+from broker.http.routing import Answer
+from broker.update import PLAIN_UPDATE, UpdateOptions
 from ngsi.model import EntityUpdate, UpdateAction
 from ngsi.v2 import batch as codec
 from ngsi.v2.render import View
@@ -26,22 +25,20 @@ class BatchRoutes:
         self._engine = engine
         self._forwarding = forwarding
 
-    async def update(self, call: Call) -> web.Response:
+    def update(self, call: Call) -> Answer:
         """POST /v2/op/update."""
-        action, updates = codec.decode_batch_update(await call.body(), "keyValues" in call.options)
-        await self._apply(call, updates, action, read_update_options(call))
-        return reply_no_content()
+        action, updates = codec.decode_batch_update(call.content(), "keyValues" in call.options)
+        return self._apply(call, updates, action, read_update_options(call), 204)
 
-    async def notify(self, call: Call) -> web.Response:
+    def notify(self, call: Call) -> Answer:
         """POST /v2/op/notify: the notification of another broker, as an update."""
-        attrs_format = call.request.headers.get("Ngsiv2-AttrsFormat", "")
-        updates = codec.decode_notification(await call.body(), attrs_format)
-        await self._apply(call, updates, UpdateAction.APPEND, UpdateOptions())
-        return Reply(status=200)
+        attrs_format = call.head.attrs_format
+        updates = codec.decode_notification(call.content(), attrs_format)
+        return self._apply(call, updates, UpdateAction.APPEND, PLAIN_UPDATE, 200)
 
-    async def query(self, call: Call) -> web.Response:
+    async def query(self, call: Call) -> Reply:
         """POST /v2/op/query."""
-        asked = codec.decode_batch_query(await call.body())
+        asked = codec.decode_batch_query(call.content())
         query = EntityQuery(
             scope=call.origin.scope,
             selectors=asked.selectors,
@@ -64,21 +61,29 @@ class BatchRoutes:
             page = await find_entities(self._engine.tenant(tenant).entities, query)
         return reply_page(page, view)
 
-    async def _apply(
+    def _apply(
         self,
         call: Call,
         updates: list[EntityUpdate],
         action: UpdateAction,
         options: UpdateOptions,
-    ) -> None:
-        if (
-            self._engine.has_providers(call.origin.tenant)
-            and action in FORWARDED_ACTIONS
-            and await update_everywhere(self._forwarding, call, updates, action, options)
-        ):
-            return
+        status: int,
+    ) -> Answer:
+        if action in FORWARDED_ACTIONS and self._engine.has_providers(call.origin.tenant):
+            return self._apply_everywhere(call, updates, action, options, status)
         error = self._engine.update(call.origin, updates, action, options)
         # What was done of it is kept before the rest is reported.
-        await self._engine.committed()
-        if error is not None:
-            raise error
+        return Reply(status, commit=self._engine.committed(), error=error)
+
+    async def _apply_everywhere(
+        self,
+        call: Call,
+        updates: list[EntityUpdate],
+        action: UpdateAction,
+        options: UpdateOptions,
+        status: int,
+    ) -> Reply:
+        if await update_everywhere(self._forwarding, call, updates, action, options):
+            return Reply(status)
+        error = self._engine.update(call.origin, updates, action, options)
+        return Reply(status, commit=self._engine.committed(), error=error)

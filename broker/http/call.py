@@ -1,19 +1,23 @@
 """One request, checked in Orion's order, as the routes want it.
 
 Owns the rules that hold for every operation: URL characters, service path, media types,
-parameters, body length, tenant. Raises `ngsi.errors`; routes only see good requests.
+parameters, body length, tenant. Raises `ngsi.errors`; routes only see good requests. Knows
+nothing of how requests come and go. Costs: what is found of a head is remembered with it, so a
+client that sends the same header fields again costs a look-up.
 Source: Orion API, sections "General syntax restrictions" and "Error Responses".
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
-from aiohttp import hdrs, web
-
-from broker.http.headers import FIWARE_SERVICE, FIWARE_SERVICE_PATH, X_AUTH_TOKEN
+from _native.lane import Request
 from broker.http.media import Accepted, parse_accept
+from broker.http.routing import WITH_BODY, Route
 from broker.origin import Origin
 from ngsi.errors import (
     BadRequest,
@@ -22,7 +26,7 @@ from ngsi.errors import (
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
-from ngsi.service_path import parse_scope
+from ngsi.service_path import ServicePathScope, parse_scope
 from ngsi.syntax import has_forbidden, is_identifier
 
 MAX_TENANT_LENGTH: Final = 50  # characters
@@ -53,147 +57,161 @@ _OPTIONS: Final = frozenset(
 _REPRESENTATIONS: Final = frozenset({"keyValues", "values", "unique"})
 _FREE_PARAMETERS: Final = frozenset({"q", "mq", "idPattern", "typePattern"})
 _ALLOWED_IN_PARAMETER: Final = {"geometry": "=;", "georel": "=;", "coords": ";"}
-_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 # Operations that have no body, whatever their method.
 _ALL_IN_URL: Final = ("/log/", "/admin/log")
 _NO_OPTIONS: Final[frozenset[str]] = frozenset()
+_NO_PARAMETERS: Final[Mapping[str, str]] = {}
 _ANYTHING: Final = Accepted()
 _NO_JSON: Final = Accepted(json=False)
 _TENANT: Final = re.compile(r"[0-9A-Za-z_]*")
+# Queries that are remembered: those that programs send again and again are short.
+_QUERIES: Final = 1024
+_MAX_QUERY_LENGTH: Final = 256  # characters
 
 
-class Call:
-    """A request whose head was found good; `body` reads and checks the rest.
+class Connection(Protocol):
+    """What a request came by."""
 
-    Its `origin` comes of `check`.
+    def is_heard(self) -> bool:
+        """Whether the client may still be there."""
+
+
+class _Checked(NamedTuple):
+    """What the header fields of a good request say, for one route."""
+
+    accepted: Accepted
+    content_type: str
+    scope: ServicePathScope
+    service: str
+    tenant: str
+    auth_token: str
+
+
+class Call(Request):
+    """A request on its way through the broker; `content` is its body, checked.
+
+    `transaction` is its number; `Front.open` sets it. The rest comes of `check`, which finds the
+    head good or raises.
     """
 
-    __slots__ = (
-        "accepted",
-        "content_type",
-        "correlator",
-        "options",
-        "origin",
-        "parameters",
-        "request",
-    )
+    __slots__ = ("accepted", "content_type", "options", "origin", "parameters", "transaction")
 
-    def __init__(self, request: web.Request, correlator: str) -> None:
-        self.request = request
-        self.correlator = correlator
-        self.parameters: dict[str, str] = {}
-        self.options = _NO_OPTIONS
+    connection: Connection
+    route: Route
+    transaction: int
+    accepted: Accepted
+    content_type: str
+    options: frozenset[str]
+    origin: Origin
+    parameters: Mapping[str, str]
+
+    def begin(self, transaction: int) -> None:
+        """What is known before the head is looked at."""
+        self.transaction = transaction
         self.accepted = _ANYTHING
         self.content_type = ""
-        self.origin: Origin
+        self.options = _NO_OPTIONS
+        self.parameters = _NO_PARAMETERS
 
     def check(self, max_body_bytes: int, multiservice: bool) -> None:
         """Check everything but the body."""
-        request = self.request
-        headers = request.headers
-        accept = headers.get(hdrs.ACCEPT, "*/*")
+        route = self.route
+        checked: _Checked | None = None
+        if self.is_plain and self.has_body is route.reads_body:
+            checked = self.head.memo.get(route)
+        if checked is None:
+            checked = self._check_all(max_body_bytes, multiservice)
+            # Another path of the route may be no value, and then needs a client that takes JSON.
+            if self.has_body is route.reads_body and checked.accepted.json:
+                self.head.memo[route] = checked
+        else:
+            # All else was found good in a former request with this head.
+            if self.query:
+                self._read_parameters()
+            if self.length is None or self.length > max_body_bytes:
+                self._check_length(max_body_bytes)
+        self.accepted, self.content_type, scope, service, tenant, auth_token = checked
+        self.origin = Origin(tenant, scope, self.correlator, auth_token, service)
+
+    def _check_all(self, max_body_bytes: int, multiservice: bool) -> _Checked:
+        head = self.head
+        accept = "*/*" if head.accept is None else head.accept
         # Errors are given in a type that the client takes, even before Accept is judged.
         self.accepted = _NO_JSON if accept == "text/plain" else _ANYTHING
-        if has_forbidden(request.path):
+        if has_forbidden(self.path):
             raise BadRequest("invalid character in URI")
-        scope = parse_scope(headers.get(FIWARE_SERVICE_PATH, ""), request.method)
-        length = request.content_length
-        has_body = bool(length) or hdrs.TRANSFER_ENCODING in headers
-        self._check_content_type(has_body)
-        if request.rel_url.raw_query_string:
+        scope = parse_scope(head.service_path, self.method)
+        content_type = self._check_content_type()
+        if self.query:
             self._read_parameters()
-        if length is not None and length > max_body_bytes:
-            raise RequestEntityTooLarge(
-                f"payload size: {length}, max size supported: {max_body_bytes}"
-            )
-        self._check_accept(accept)
-        if request.method in _WITH_BODY:
-            if not has_body and not request.path.startswith(_ALL_IN_URL):
+        self._check_length(max_body_bytes)
+        accepted = self._check_accept(accept)
+        if self.method in WITH_BODY:
+            if not self.has_body and not self.path.startswith(_ALL_IN_URL):
                 raise ContentLengthRequired("Zero/No Content-Length in PUT/POST/PATCH request")
-        elif hdrs.CONTENT_TYPE in headers and not has_body:
+        elif head.content_type is not None and not self.has_body:
             raise BadRequest(
                 "Orion accepts no payload for GET/DELETE requests. "
                 "HTTP header Content-Type is thus forbidden"
             )
-        service = headers.get(FIWARE_SERVICE, "").lower()
+        service = head.service.lower()
         check_tenant(service)
-        self.origin = Origin(
-            tenant=service if multiservice else "",
-            scope=scope,
-            correlator=self.correlator,
-            auth_token=headers.get(X_AUTH_TOKEN, ""),
-            service_header=service,
-        )
+        tenant = service if multiservice else ""
+        return _Checked(accepted, content_type, scope, service, tenant, head.auth_token)
 
-    def _check_content_type(self, has_body: bool) -> None:
-        header = self.request.headers.get(hdrs.CONTENT_TYPE, "")
-        self.content_type = header.partition(";")[0].strip()
-        if not has_body:
-            return
-        if not self.content_type:
+    def _check_content_type(self) -> str:
+        content_type = (self.head.content_type or "").partition(";")[0].strip()
+        self.content_type = content_type
+        if not self.has_body:
+            return content_type
+        if not content_type:
             raise UnsupportedMediaType(
                 "Content-Type header not used, default application/octet-stream is not supported"
             )
-        if self.content_type not in ("application/json", "text/plain"):
-            raise UnsupportedMediaType(f"not supported content type: {self.content_type}")
+        if content_type not in ("application/json", "text/plain"):
+            raise UnsupportedMediaType(f"not supported content type: {content_type}")
+        return content_type
 
     def _read_parameters(self) -> None:
-        for name, value in self.request.query.items():
-            if not value:
-                raise BadRequest(f"Empty right-hand-side for URI param /{name}/")
-            if name == "offset":
-                if not _is_decimal(value):
-                    raise BadRequest(f"Bad pagination offset: /{value}/ [must be a decimal number]")
-            elif name == "limit":
-                if not _is_decimal(value):
-                    raise BadRequest(
-                        f"Bad pagination limit: /{value}/ [must be a positive integer number]"
-                    )
-                if int(value) > MAX_LIMIT:
-                    raise BadRequest(f"Bad pagination limit: /{value}/ [max: {MAX_LIMIT}]")
-            elif name == "options":
-                self.options = _read_options(value)
-            if name not in _FREE_PARAMETERS and (
-                has_forbidden(value, _ALLOWED_IN_PARAMETER.get(name, "")) or has_forbidden(name)
-            ):
-                raise BadRequest("invalid character in URI parameter")
-            self.parameters[name] = value
+        query = self.query
+        read = _read_query if len(query) <= _MAX_QUERY_LENGTH else _read_query.__wrapped__
+        self.parameters, self.options = read(query)
 
-    def _check_accept(self, header: str) -> None:
-        self.accepted = parse_accept(header)
-        if self.accepted.json or (self.accepted.text and self._is_value()):
-            return
-        types = "application/json, text/plain" if self._is_value() else "application/json"
+    def _check_length(self, max_body_bytes: int) -> None:
+        length = self.length
+        if length is not None and length > max_body_bytes:
+            raise RequestEntityTooLarge(
+                f"payload size: {length}, max size supported: {max_body_bytes}"
+            )
+
+    def _check_accept(self, header: str) -> Accepted:
+        accepted = self.accepted = parse_accept(header)
+        is_value = self.path.endswith("/value")
+        if accepted.json or (accepted.text and is_value):
+            return accepted
+        types = "application/json, text/plain" if is_value else "application/json"
         raise NotAcceptable(f"acceptable MIME types: {types}")
 
-    def _is_value(self) -> bool:
-        return self.request.path.endswith("/value")
-
-    async def body(self, allow_text: bool = False) -> bytes:
+    def content(self, allow_text: bool = False) -> bytes:
         """The whole body; JSON unless `allow_text`."""
         if self.content_type == "text/plain" and not allow_text:
             raise UnsupportedMediaType("not supported content type: text/plain")
-        try:
-            return await self.request.read()
-        except web.HTTPRequestEntityTooLarge as error:
-            raise RequestEntityTooLarge(error.text or "payload too large") from None
-        except web.RequestPayloadError:
-            raise BadRequest("the payload could not be read") from None
+        return self.body
 
     def identifier(self, name: str) -> str:
         """An id or name that stands in the URL."""
-        text = self.request.match_info[name]
-        if not is_identifier(text):
+        text = self.captures[name]
+        if not self.is_plain and not is_identifier(text):
             raise BadRequest("invalid character in URI")
         return text
 
     def describe(self) -> str:
         """Method and URL, for the log."""
-        return f"{self.request.method} {self.request.path_qs}"
+        return f"{self.method} {self.target}"
 
     def is_awaited(self) -> bool:
         """Whether the client is still connected."""
-        return self.request.transport is not None
+        return self.connection.is_heard()
 
     @property
     def limit(self) -> int:
@@ -216,6 +234,34 @@ class Call:
         if value is None:
             return ()
         return tuple(dict.fromkeys(name for name in value.split(",") if name))
+
+
+@lru_cache(maxsize=_QUERIES)
+def _read_query(query: str) -> tuple[Mapping[str, str], frozenset[str]]:
+    """The parameters of a query and its options; raises BadRequest. Nobody may change them."""
+    parameters: dict[str, str] = {}
+    options = _NO_OPTIONS
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if not value:
+            raise BadRequest(f"Empty right-hand-side for URI param /{name}/")
+        if name == "offset":
+            if not _is_decimal(value):
+                raise BadRequest(f"Bad pagination offset: /{value}/ [must be a decimal number]")
+        elif name == "limit":
+            if not _is_decimal(value):
+                raise BadRequest(
+                    f"Bad pagination limit: /{value}/ [must be a positive integer number]"
+                )
+            if int(value) > MAX_LIMIT:
+                raise BadRequest(f"Bad pagination limit: /{value}/ [max: {MAX_LIMIT}]")
+        elif name == "options":
+            options = _read_options(value)
+        if name not in _FREE_PARAMETERS and (
+            has_forbidden(value, _ALLOWED_IN_PARAMETER.get(name, "")) or has_forbidden(name)
+        ):
+            raise BadRequest("invalid character in URI parameter")
+        parameters[name] = value
+    return parameters, options
 
 
 def _is_decimal(text: str) -> bool:

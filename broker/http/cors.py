@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aiohttp import web
-
+from _native.lane import Request
 from broker.http.paging import NEXT_CURSOR_HEADER
 from broker.http.replies import Reply
 
@@ -39,16 +38,16 @@ class Cors:
         """Whether any origin is allowed."""
         return bool(self._allowed_origin)
 
-    def is_allowed(self, request: web.Request) -> bool:
+    def is_allowed(self, request: Request) -> bool:
         """Whether the request comes from an allowed origin; without an Origin it does not."""
-        origin = request.headers.get("Origin", "")
+        origin = request.head.origin
         return bool(origin) and self._allowed_origin in (ANY_ORIGIN, origin)
 
-    def add_headers(self, request: web.Request, response: web.Response) -> None:
+    def add_headers(self, request: Request, reply: Reply) -> None:
         """Tell the browser that it may show the response to the page."""
-        if not self.is_on or response.status == 405 or not self.is_allowed(request):
+        if not self.is_on or reply.status == 405 or not self.is_allowed(request):
             return
-        headers = response.headers
+        headers = reply.headers
         shared_by_all = self._allowed_origin == ANY_ORIGIN
         headers["Access-Control-Allow-Origin"] = "*" if shared_by_all else self._allowed_origin
         exposed = _EXPOSED_HEADERS
@@ -59,11 +58,11 @@ class Cors:
             headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
             headers["Access-Control-Max-Age"] = str(self._max_age_s)
 
-    def reply_to_preflight(self, request: web.Request, methods: str) -> web.Response:
+    def reply_to_preflight(self, request: Request, methods: str) -> Reply:
         """The answer to OPTIONS on a resource that has these methods."""
-        response = Reply()
+        reply = Reply()
         if self.is_allowed(request):
             # GET first, unlike in Allow: so does Orion.
             names = sorted(methods.split(", "), key="GET".__ne__)
-            response.headers["Access-Control-Allow-Methods"] = ", ".join(names)
-        return response
+            reply.headers["Access-Control-Allow-Methods"] = ", ".join(names)
+        return reply

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import orjson
-from aiohttp import web
 
 from broker.engine import ENTITY_NOT_FOUND, Engine
 from broker.entity_query import EntityQuery, find_entities, parse_order
@@ -14,9 +14,10 @@ from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
 from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.paging import read_cursor, reply_page
-from broker.http.replies import reply_created, reply_json, reply_no_content, reply_text
+from broker.http.replies import Reply, reply_created, reply_json, reply_no_content, reply_text
+from broker.http.routing import Answer
 from broker.update import PLAIN_UPDATE, UpdateOptions
-from ngsi.errors import BadRequest, NgsiError, NotAcceptable, NotFound, TooManyResults
+from ngsi.errors import BadRequest, NotAcceptable, NotFound, TooManyResults
 from ngsi.geometry import GeoQuery
 from ngsi.instants import DATE_TYPES
 from ngsi.model import (
@@ -51,7 +52,7 @@ class EntityRoutes:
         self._engine = engine
         self._forwarding = forwarding
 
-    async def list(self, call: Call) -> web.Response:
+    async def list(self, call: Call) -> Reply:
         """GET /v2/entities."""
         query = read_query(call)
         view = read_view(call)
@@ -61,27 +62,30 @@ class EntityRoutes:
             page = await find_entities(self._engine.tenant(call.origin.tenant).entities, query)
         return reply_page(page, view)
 
-    async def create(self, call: Call) -> web.Response:
+    def create(self, call: Call) -> Reply:
         """POST /v2/entities."""
         upsert = "upsert" in call.options
-        update = codec.decode_entity(await call.body(), "keyValues" in call.options)
+        update = codec.decode_entity(call.content(), "keyValues" in call.options)
         options = read_update_options(call)
-        await self._settle(self._engine.create_entity(call.origin, update, upsert, options))
-        response = reply_created(f"/v2/entities/{update.id}?type={update.type}")
+        error = self._engine.create_entity(call.origin, update, upsert, options)
+        reply = reply_created(f"/v2/entities/{update.id}?type={update.type}")
         if upsert:
-            response.set_status(204)
-        return response
+            reply.status = 204
+        reply.commit, reply.error = self._engine.committed(), error
+        return reply
 
-    async def get(self, call: Call) -> web.Response:
+    def get(self, call: Call) -> Answer:
         """GET /v2/entities/{id}."""
         view = read_view(call)
         if self._asks_providers(call):
-            entity = await self._find_everywhere(call, view.attributes)
-        else:
-            entity = self._find(call)
+            return self._get_everywhere(call, view)
+        return reply_json(render_entity(self._find(call), view))
+
+    async def _get_everywhere(self, call: Call, view: View) -> Reply:
+        entity = await self._find_everywhere(call, view.attributes)
         return reply_json(render_entity(entity, view))
 
-    async def get_attributes(self, call: Call) -> web.Response:
+    async def get_attributes(self, call: Call) -> Reply:
         """GET /v2/entities/{id}/attrs."""
         view = read_view(call)
         if self._asks_providers(call):
@@ -93,110 +97,109 @@ class EntityRoutes:
             del document["id"], document["type"]
         return reply_json(document)
 
-    async def append(self, call: Call) -> web.Response:
+    def append(self, call: Call) -> Answer:
         """POST /v2/entities/{id}/attrs."""
         strict = "append" in call.options
-        return await self._update(
-            call, UpdateAction.APPEND_STRICT if strict else UpdateAction.APPEND
-        )
+        return self._update(call, UpdateAction.APPEND_STRICT if strict else UpdateAction.APPEND)
 
-    async def patch(self, call: Call) -> web.Response:
+    def patch(self, call: Call) -> Answer:
         """PATCH /v2/entities/{id}/attrs."""
-        return await self._update(call, UpdateAction.UPDATE)
+        return self._update(call, UpdateAction.UPDATE)
 
-    async def replace(self, call: Call) -> web.Response:
+    def replace(self, call: Call) -> Answer:
         """PUT /v2/entities/{id}/attrs."""
-        return await self._update(call, UpdateAction.REPLACE)
+        return self._update(call, UpdateAction.REPLACE)
 
-    async def delete(self, call: Call) -> web.Response:
+    def delete(self, call: Call) -> Reply:
         """DELETE /v2/entities/{id}."""
         update = EntityUpdate(call.identifier("id"), call.type, {})
-        options = UpdateOptions()
-        await self._settle(
-            self._engine.update_entity(call.origin, update, UpdateAction.DELETE, options)
-        )
-        return reply_no_content()
+        return self._update_here(call, update, UpdateAction.DELETE, PLAIN_UPDATE)
 
-    async def get_attribute(self, call: Call) -> web.Response:
+    async def get_attribute(self, call: Call) -> Reply:
         """GET /v2/entities/{id}/attrs/{name}."""
-        name, attribute = await self._find_attribute(call)
+        name = call.identifier("name")
+        if self._asks_providers(call):
+            entity = await self._find_everywhere(call, (name,))
+        else:
+            entity = self._find(call)
+        attribute = _find_attribute(entity, name)
         if "keyValues" in call.options:
             return reply_json({name: shown_value(attribute)})
         return reply_json(render_attribute(name, attribute, call.names("metadata")))
 
-    async def put_attribute(self, call: Call) -> web.Response:
+    def put_attribute(self, call: Call) -> Answer:
         """PUT /v2/entities/{id}/attrs/{name}."""
         # As Orion, the body is judged before the URL.
-        name = call.request.match_info["name"]
-        attribute = codec.decode_attribute(name, await call.body())
+        name = call.captures["name"]
+        attribute = codec.decode_attribute(name, call.content())
         update = EntityUpdate(call.identifier("id"), call.type, {name: attribute})
-        return await self._update_attribute(call, update, UpdateAction.UPDATE)
+        return self._update_attribute(call, update, UpdateAction.UPDATE)
 
-    async def delete_attribute(self, call: Call) -> web.Response:
+    def delete_attribute(self, call: Call) -> Answer:
         """DELETE /v2/entities/{id}/attrs/{name}."""
         entity_id, name = call.identifier("id"), call.identifier("name")
         nothing = AttributeUpdate(None, None, None)
         update = EntityUpdate(entity_id, call.type, {name: nothing})
-        return await self._update_attribute(call, update, UpdateAction.DELETE)
+        return self._update_attribute(call, update, UpdateAction.DELETE)
 
-    async def get_value(self, call: Call) -> web.Response:
+    def get_value(self, call: Call) -> Answer:
         """GET /v2/entities/{id}/attrs/{name}/value."""
-        _, attribute = await self._find_attribute(call)
-        value = shown_value(attribute)
-        if type(value) is dict or type(value) is list:
-            if call.accepted.prefers_text:
-                return reply_text(orjson.dumps(value).decode())
-            return reply_json(value)
-        if not call.accepted.text:
-            raise NotAcceptable("accepted MIME types: text/plain")
-        if attribute.type in DATE_TYPES and type(value) is str:
-            return reply_text(value)
-        if type(value) is str:
-            return reply_text(f'"{value}"')
-        return reply_text(orjson.dumps(value).decode())
+        name = call.identifier("name")
+        if self._asks_providers(call):
+            return self._get_value_everywhere(call, name)
+        return _reply_value(call, _find_attribute(self._find(call), name))
 
-    async def put_value(self, call: Call) -> web.Response:
+    async def _get_value_everywhere(self, call: Call, name: str) -> Reply:
+        entity = await self._find_everywhere(call, (name,))
+        return _reply_value(call, _find_attribute(entity, name))
+
+    def put_value(self, call: Call) -> Answer:
         """PUT /v2/entities/{id}/attrs/{name}/value."""
         entity_id, name = call.identifier("id"), call.identifier("name")
-        body = await call.body(allow_text=True)
+        body = call.content(allow_text=True)
         attribute = codec.decode_attribute_value(body, call.content_type)
         update = EntityUpdate(entity_id, call.type, {name: attribute})
-        return await self._update_attribute(call, update, UpdateAction.UPDATE)
+        return self._update_attribute(call, update, UpdateAction.UPDATE)
 
-    async def _update(self, call: Call, action: UpdateAction) -> web.Response:
-        attributes = codec.decode_attributes(await call.body(), "keyValues" in call.options)
+    def _update(self, call: Call, action: UpdateAction) -> Answer:
+        attributes = codec.decode_attributes(call.content(), "keyValues" in call.options)
         update = EntityUpdate(call.identifier("id"), call.type, attributes)
         options = read_update_options(call)
-        if self._engine.has_providers(call.origin.tenant) and await self._update_everywhere(
-            call, update, action, options
-        ):
-            return reply_no_content()
-        await self._settle(self._engine.update_entity(call.origin, update, action, options))
-        return reply_no_content()
+        if action in FORWARDED_ACTIONS and self._engine.has_providers(call.origin.tenant):
+            return self._update_everywhere(call, update, action, options, self._update_here)
+        return self._update_here(call, update, action, options)
 
-    async def _update_attribute(
-        self, call: Call, update: EntityUpdate, action: UpdateAction
-    ) -> web.Response:
+    def _update_here(
+        self, call: Call, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
+    ) -> Reply:
+        error = self._engine.update_entity(call.origin, update, action, options)
+        # What was done is kept before the client is told of the rest.
+        return reply_no_content(self._engine.committed(), error)
+
+    def _update_attribute(self, call: Call, update: EntityUpdate, action: UpdateAction) -> Answer:
         options = read_update_options(call)
-        if self._engine.has_providers(call.origin.tenant) and await self._update_everywhere(
-            call, update, action, options
-        ):
-            return reply_no_content()
-        await self._settle(self._engine.update_attribute(call.origin, update, action, options))
-        return reply_no_content()
+        if action in FORWARDED_ACTIONS and self._engine.has_providers(call.origin.tenant):
+            here = self._update_attribute_here
+            return self._update_everywhere(call, update, action, options, here)
+        return self._update_attribute_here(call, update, action, options)
 
-    async def _settle(self, error: NgsiError | None) -> None:
-        """Wait until what was done is kept, then tell of the rest."""
-        await self._engine.committed()
-        if error is not None:
-            raise error
+    def _update_attribute_here(
+        self, call: Call, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
+    ) -> Reply:
+        error = self._engine.update_attribute(call.origin, update, action, options)
+        return reply_no_content(self._engine.committed(), error)
 
     async def _update_everywhere(
-        self, call: Call, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
-    ) -> bool:
-        return action in FORWARDED_ACTIONS and await update_everywhere(
-            self._forwarding, call, [update], action, options
-        )
+        self,
+        call: Call,
+        update: EntityUpdate,
+        action: UpdateAction,
+        options: UpdateOptions,
+        here: Callable[[Call, EntityUpdate, UpdateAction, UpdateOptions], Reply],
+    ) -> Reply:
+        if await update_everywhere(self._forwarding, call, [update], action, options):
+            return reply_no_content()
+        return here(call, update, action, options)
 
     def _asks_providers(self, call: Call) -> bool:
         return (
@@ -216,16 +219,27 @@ class EntityRoutes:
             raise TooManyResults
         return found[0]
 
-    async def _find_attribute(self, call: Call) -> tuple[str, Attribute]:
-        name = call.identifier("name")
-        if self._asks_providers(call):
-            entity = await self._find_everywhere(call, (name,))
-        else:
-            entity = self._find(call)
-        attribute = entity.attributes.get(name)
-        if attribute is None:
-            raise NotFound("The entity does not have such an attribute")
-        return name, attribute
+
+def _find_attribute(entity: Entity, name: str) -> Attribute:
+    attribute = entity.attributes.get(name)
+    if attribute is None:
+        raise NotFound("The entity does not have such an attribute")
+    return attribute
+
+
+def _reply_value(call: Call, attribute: Attribute) -> Reply:
+    value = shown_value(attribute)
+    if type(value) is dict or type(value) is list:
+        if call.accepted.prefers_text:
+            return reply_text(orjson.dumps(value).decode())
+        return reply_json(value)
+    if not call.accepted.text:
+        raise NotAcceptable("accepted MIME types: text/plain")
+    if attribute.type in DATE_TYPES and type(value) is str:
+        return reply_text(value)
+    if type(value) is str:
+        return reply_text(f'"{value}"')
+    return reply_text(orjson.dumps(value).decode())
 
 
 def read_update_options(call: Call) -> UpdateOptions:
@@ -308,7 +322,7 @@ def _read_pattern(call: Call, name: str) -> Pattern | None:
     return None if text is None else read_pattern(text, name)
 
 
-def _read_geo_query(parameters: dict[str, str]) -> GeoQuery | None:
+def _read_geo_query(parameters: Mapping[str, str]) -> GeoQuery | None:
     geometry, coords = parameters.get("geometry", ""), parameters.get("coords", "")
     georel = parameters.get("georel", "")
     if coords and not geometry:

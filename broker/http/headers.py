@@ -12,6 +12,7 @@ from multidict import istr
 FIWARE_CORRELATOR: Final = istr("Fiware-Correlator")
 FIWARE_SERVICE: Final = istr("Fiware-Service")
 FIWARE_SERVICE_PATH: Final = istr("Fiware-ServicePath")
+NGSIV2_ATTRS_FORMAT: Final = istr("Ngsiv2-AttrsFormat")
 X_AUTH_TOKEN: Final = istr("X-Auth-Token")
 X_FORWARDED_FOR: Final = istr("X-Forwarded-For")
 X_REAL_IP: Final = istr("X-Real-IP")

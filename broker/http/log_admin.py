@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from aiohttp import web
-
 from broker import logs
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_json
@@ -48,7 +46,7 @@ class LogRoutes:
             ("/log/trace/{level}", {"PUT": self.set_traces, "DELETE": self.remove_traces}),
         ]
 
-    async def show(self, call: Call) -> web.Response:
+    async def show(self, call: Call) -> Reply:
         """GET /admin/log."""
         limits = self._limits
         fields = {
@@ -63,7 +61,7 @@ class LogRoutes:
             headers={"Content-Type": "application/json"},
         )
 
-    async def change(self, call: Call) -> web.Response:
+    async def change(self, call: Call) -> Reply:
         """PUT /admin/log?level=...&infoPayloadMaxSize=...&lineMaxSize=...&deprecate=..."""
         parameters = call.parameters
         line_text = parameters.get("lineMaxSize")
@@ -95,23 +93,23 @@ class LogRoutes:
             logs.set_level(level)
         return Reply()
 
-    async def show_traces(self, call: Call) -> web.Response:
+    async def show_traces(self, call: Call) -> Reply:
         """GET /log/trace."""
         return reply_json({"tracelevels": _render_levels(self._limits.trace_levels) or "empty"})
 
-    async def set_traces(self, call: Call) -> web.Response:
+    async def set_traces(self, call: Call) -> Reply:
         """PUT /log/trace/{levels}: these and no others."""
-        text = call.request.match_info["level"]
+        text = call.captures["level"]
         self._limits.trace_levels = _read_levels(text)
         return reply_json({"tracelevels": text})
 
-    async def remove_traces(self, call: Call) -> web.Response:
+    async def remove_traces(self, call: Call) -> Reply:
         """DELETE /log/trace/{levels}."""
-        text = call.request.match_info["level"]
+        text = call.captures["level"]
         self._limits.trace_levels -= _read_levels(text)
         return reply_json({"tracelevels_removed": text})
 
-    async def clear_traces(self, call: Call) -> web.Response:
+    async def clear_traces(self, call: Call) -> Reply:
         """DELETE /log/trace."""
         self._limits.trace_levels = frozenset()
         return reply_json({"tracelevels": "all trace levels off"})

@@ -12,11 +12,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from aiohttp import web
-
 from broker.entity_query import EntityPage
 from broker.http.call import Call
-from broker.http.replies import reply_json
+from broker.http.replies import Reply, reply_json
 from ngsi.errors import BadRequest
 from ngsi.v2.render import View, render_entity
 
@@ -45,9 +43,9 @@ def read_cursor(call: Call) -> int | None:
     return int(match[1]) - 1
 
 
-def reply_page(page: EntityPage, view: View) -> web.Response:
+def reply_page(page: EntityPage, view: View) -> Reply:
     """200 with the entities as the view shows them, the total and the next cursor if any."""
-    response = reply_json([render_entity(entity, view) for entity in page.entities], page.total)
+    reply = reply_json([render_entity(entity, view) for entity in page.entities], page.total)
     if page.last is not None:
-        response.headers[NEXT_CURSOR_HEADER] = f"c{page.last + 1}"
-    return response
+        reply.headers[NEXT_CURSOR_HEADER] = f"c{page.last + 1}"
+    return reply

@@ -5,11 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from aiohttp import web
-
 from broker.engine import REGISTRATION_NOT_FOUND, Engine
 from broker.http.call import Call
-from broker.http.replies import reply_created, reply_json, reply_no_content
+from broker.http.replies import Reply, reply_created, reply_json, reply_no_content
 from ngsi.errors import BadRequest, NotFound, ParseError
 from ngsi.registration import Registration
 from ngsi.service_path import EVERYWHERE
@@ -29,7 +27,7 @@ class RegistrationRoutes:
         self._engine = engine
         self._any_pattern = any_pattern
 
-    async def list(self, call: Call) -> web.Response:
+    async def list(self, call: Call) -> Reply:
         """GET /v2/registrations: those whose service path is exactly the header's."""
         tenant = self._engine.tenant(call.origin.tenant)
         paths = call.origin.scope.paths
@@ -46,10 +44,10 @@ class RegistrationRoutes:
             len(found) if "count" in call.options else None,
         )
 
-    async def create(self, call: Call) -> web.Response:
+    async def create(self, call: Call) -> Reply:
         """POST /v2/registrations."""
         registration = decode_registration(
-            await _read_document(call),
+            _read_document(call),
             self._engine.new_id(),
             call.origin.scope.home,
             self._any_pattern,
@@ -59,37 +57,37 @@ class RegistrationRoutes:
         await self._engine.committed()
         return reply_created(f"/v2/registrations/{registration.id}")
 
-    async def get(self, call: Call) -> web.Response:
+    async def get(self, call: Call) -> Reply:
         """GET /v2/registrations/{id}."""
         registration = self._find(call)
         self._engine.deprecations.note_registration(registration)
         return reply_json(render_registration(registration))
 
-    async def patch(self, call: Call) -> web.Response:
+    async def patch(self, call: Call) -> Reply:
         """PATCH /v2/registrations/{id}, which the standard has and Orion has not."""
-        document = await _read_document(call)
+        document = _read_document(call)
         changed = update_registration(document, self._find(call), self._any_pattern)
         self._engine.put_registration(call.origin.tenant, changed)
         await self._engine.committed()
         return reply_no_content()
 
-    async def delete(self, call: Call) -> web.Response:
+    async def delete(self, call: Call) -> Reply:
         """DELETE /v2/registrations/{id}."""
-        self._engine.remove_registration(call.origin.tenant, call.request.match_info["id"])
+        self._engine.remove_registration(call.origin.tenant, call.captures["id"])
         await self._engine.committed()
         return reply_no_content()
 
     def _find(self, call: Call) -> Registration:
-        registration = self._engine.registration(call.origin.tenant, call.request.match_info["id"])
+        registration = self._engine.registration(call.origin.tenant, call.captures["id"])
         paths = call.origin.scope.paths
         if paths and paths[0] != registration.service_path:
             raise NotFound(REGISTRATION_NOT_FOUND)
         return registration
 
 
-async def _read_document(call: Call) -> Any:
+def _read_document(call: Call) -> Any:
     try:
-        return load_document(await call.body())
+        return load_document(call.content())
     except ParseError as error:
         # Here alone Orion gives it another name.
         raise BadRequest(error.description) from None

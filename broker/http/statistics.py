@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
-
 from broker.engine import Engine
 from broker.http.call import Call
-from broker.http.replies import reply_json
+from broker.http.replies import Reply, reply_json
 from broker.http.routing import Routes
 from broker.statistics import Statistics
 from broker.tenant import IndexChanges
@@ -40,19 +38,19 @@ class StatisticsRoutes:
             ("/cache/statistics", {"GET": self.show_index, "DELETE": self.reset_index}),
         ]
 
-    async def show(self, call: Call) -> web.Response:
+    async def show(self, call: Call) -> Reply:
         """GET /statistics; options=fullCounters also shows the counters that are zero."""
         document = self._statistics.render(
             full="fullCounters" in call.options, queue_length=self._queue_length()
         )
         return reply_json(document)
 
-    async def reset(self, call: Call) -> web.Response:
+    async def reset(self, call: Call) -> Reply:
         """DELETE /statistics."""
         self._statistics.reset()
         return reply_json(_RESET)
 
-    async def show_index(self, call: Call) -> web.Response:
+    async def show_index(self, call: Call) -> Reply:
         """GET /cache/statistics: the index of subscriptions. It is never refreshed: it is not a
         copy of a database but the state itself."""
         tenants = self._engine.tenants()
@@ -72,7 +70,7 @@ class StatisticsRoutes:
             }
         )
 
-    async def reset_index(self, call: Call) -> web.Response:
+    async def reset_index(self, call: Call) -> Reply:
         """DELETE /cache/statistics: the counts, not the index."""
         for tenant in self._engine.tenants():
             tenant.index_changes = IndexChanges()

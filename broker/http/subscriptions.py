@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from itertools import islice
 
-from aiohttp import web
-
 from broker.engine import SUBSCRIPTION_NOT_FOUND, Engine
 from broker.http.call import Call
-from broker.http.replies import reply_created, reply_json, reply_no_content
+from broker.http.replies import Reply, reply_created, reply_json, reply_no_content
 from broker.object_ids import check_subscription_id
 from ngsi.errors import BadRequest, NotFound
 from ngsi.service_path import EVERYWHERE
@@ -23,7 +21,7 @@ class SubscriptionRoutes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def list(self, call: Call) -> web.Response:
+    async def list(self, call: Call) -> Reply:
         """GET /v2/subscriptions: those whose service path is exactly the header's."""
         tenant = self._engine.tenant(call.origin.tenant)
         paths = call.origin.scope.paths
@@ -41,16 +39,16 @@ class SubscriptionRoutes:
             total if "count" in call.options else None,
         )
 
-    async def create(self, call: Call) -> web.Response:
+    async def create(self, call: Call) -> Reply:
         """POST /v2/subscriptions."""
         subscription = decode_subscription(
-            load_object(await call.body()), self._engine.new_id(), _service_path(call) or EVERYWHERE
+            load_object(call.content()), self._engine.new_id(), _service_path(call) or EVERYWHERE
         )
         self._engine.put_subscription(call.origin.tenant, subscription)
         await self._engine.committed()
         return reply_created(f"/v2/subscriptions/{subscription.id}")
 
-    async def get(self, call: Call) -> web.Response:
+    async def get(self, call: Call) -> Reply:
         """GET /v2/subscriptions/{id}."""
         subscription = self._engine.subscription(call.origin.tenant, _subscription_id(call))
         paths = call.origin.scope.paths
@@ -58,9 +56,9 @@ class SubscriptionRoutes:
             raise NotFound(SUBSCRIPTION_NOT_FOUND)
         return reply_json(render_subscription(subscription, time.time()))
 
-    async def patch(self, call: Call) -> web.Response:
+    async def patch(self, call: Call) -> Reply:
         """PATCH /v2/subscriptions/{id}."""
-        document = load_object(await call.body())
+        document = load_object(call.content())
         tenant = call.origin.tenant
         former = self._engine.subscription(tenant, _subscription_id(call))
         changed = update_subscription(document, former, _service_path(call))
@@ -68,7 +66,7 @@ class SubscriptionRoutes:
         await self._engine.committed()
         return reply_no_content()
 
-    async def delete(self, call: Call) -> web.Response:
+    async def delete(self, call: Call) -> Reply:
         """DELETE /v2/subscriptions/{id}."""
         self._engine.remove_subscription(call.origin.tenant, _subscription_id(call))
         await self._engine.committed()
@@ -76,7 +74,7 @@ class SubscriptionRoutes:
 
 
 def _subscription_id(call: Call) -> str:
-    return check_subscription_id(call.request.match_info["id"])
+    return check_subscription_id(call.captures["id"])
 
 
 def _service_path(call: Call) -> str | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from broker.engine import Engine
 from broker.entity_query import list_type_names, list_types
 from broker.http.call import Call
-from broker.http.replies import reply_json
+from broker.http.replies import Reply, reply_json
 from ngsi.errors import NotFound
 
 
@@ -17,7 +15,7 @@ class TypeRoutes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def list(self, call: Call) -> web.Response:
+    async def list(self, call: Call) -> Reply:
         """GET /v2/types."""
         table = self._engine.tenant(call.origin.tenant).entities
         scope = call.origin.scope
@@ -29,11 +27,11 @@ class TypeRoutes:
         detail = "noAttrDetail" not in call.options
         return reply_json(await list_types(table, scope, page, detail), total)
 
-    async def get(self, call: Call) -> web.Response:
+    async def get(self, call: Call) -> Reply:
         """GET /v2/types/{type}."""
         table = self._engine.tenant(call.origin.tenant).entities
         detail = "noAttrDetail" not in call.options
-        name = call.request.match_info["type"]
+        name = call.captures["type"]
         listed = await list_types(table, call.origin.scope, [name], detail)
         if not listed:
             raise NotFound("Entity type not found")

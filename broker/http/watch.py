@@ -13,7 +13,9 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from _native.lane import Tally
 from broker.alarms import Alarms
+from broker.http.routing import UNMATCHED
 from broker.logs import LogLimits
 from broker.metrics import Metrics
 from broker.service_metrics import ServiceMetrics
@@ -31,7 +33,6 @@ from ngsi.errors import (
 
 _log = logging.getLogger("rigel.http")
 
-UNMATCHED: Final = "unmatched"  # the route of paths that no route has
 # For probes, scrapers and other tools, which send headers of their own and are no transactions
 # of a service.
 FOR_OPERATORS: Final = frozenset({"/ready", "/metrics", "/openapi.json"})
@@ -68,10 +69,14 @@ class RequestWatch:
         self._bad_input = alarms.bad_input
         self._limits = limits
 
+    @property
+    def counts_heads(self) -> bool:
+        """Whether `count` is to be called; it does not change."""
+        return self._statistics.has_counters
+
     def count(self, route: str, method: str, media_type: str) -> None:
         """A request whose head was found good; `media_type` "" if it has no body."""
-        if self._statistics.has_counters:
-            self._statistics.count_request(route, method, media_type)
+        self._statistics.count_request(route, method, media_type)
 
     def accept(self, client: str) -> None:
         """A client's request was found good: ends the alarm about the client."""
@@ -109,6 +114,18 @@ class RequestWatch:
             )
             if self._statistics.has_timing:
                 self._statistics.add_time(seconds)
+
+    def finish_many(self, route: str, tally: Tally) -> None:
+        """Requests were answered; as many calls of `finish`."""
+        is_error = tally.status >= 400
+        self._metrics.count(tally.method, route, tally.status, tally.seconds, tally.requests)
+        self._services.count_incoming_many(
+            tally.head.service, tally.head.service_path, is_error, tally
+        )
+
+    def notes_each(self) -> bool:
+        """Whether good requests are of interest one by one when they are answered."""
+        return bool(self._bad_input.active) or self._statistics.has_timing
 
     def log(self, method: str, url: str, body: bytes, status: int, reply: bytes) -> None:
         """Write the line about a request that was answered; where the log is at level INFO."""

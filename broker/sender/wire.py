@@ -67,6 +67,8 @@ class Wire(asyncio.Protocol):
         self._is_waiting = True
         self._parser.begin(is_head)
         self._transport.write(message)
+        if self._sent == 1:
+            self._transport.resume_reading()
 
     def close(self) -> None:
         """Closes the socket. Nothing is called afterwards."""
@@ -83,6 +85,8 @@ class Wire(asyncio.Protocol):
             head_max=RESPONSE_HEAD_MAX_BYTES,
             body_max=RESPONSE_READ_MAX_BYTES,
         )
+        # Some peers answer as soon as they are connected to: not before they are asked.
+        self._transport.pause_reading()
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:

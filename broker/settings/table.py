@@ -129,6 +129,10 @@ class Settings:
         orion="-inReqPayloadMaxSize ORION_IN_REQ_PAYLOAD_MAX_SIZE",
         bounds=(0, MAX_BODY_BYTES),
     )
+    lane: bool = setting(
+        True,
+        "answer the most frequent requests without aiohttp; --no-lane serves all through it",
+    )
     forward_limit: int = setting(
         1_000,
         "requests to context providers for one request of a client; 0 forwards none",
@@ -142,6 +146,12 @@ class Settings:
     multi_location: bool = setting(
         False,
         "let an entity have several locations, each found by geographical queries; Orion has one",
+    )
+    query_index_max_bytes: int = setting(
+        256 * _MIB,
+        "memory of a tenant's indexes of attributes that queries ask for again and again; 0 makes "
+        "none",
+        bounds=(0, None),
     )
     data_dir: str = setting(
         "./rigel-data",

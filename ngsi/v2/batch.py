@@ -9,7 +9,7 @@ from ngsi.errors import BadRequest
 from ngsi.model import EntitySelector, EntityUpdate, UpdateAction
 from ngsi.syntax import check_id, check_name, is_identifier
 from ngsi.v2.document import load_object
-from ngsi.v2.entities import decode_entity_object
+from ngsi.v2.entities import decode_entity_object, decode_plain_batch
 from ngsi.v2.fields import read_expression, read_pattern
 
 if TYPE_CHECKING:
@@ -41,6 +41,19 @@ class BatchQuery:
 
 def decode_batch_update(body: bytes, key_values: bool) -> tuple[UpdateAction, list[EntityUpdate]]:
     """The action and the entities of POST /v2/op/update."""
+    plain = decode_plain_batch(body, key_values)
+    if plain is not None:
+        action = _find_action(plain[0])
+        if action is not None:
+            return action, plain[1]
+    return _decode_batch_update(body, key_values)
+
+
+def _find_action(text: str) -> UpdateAction | None:
+    return ACTIONS.get(text) or ACTIONS.get(text.upper())
+
+
+def _decode_batch_update(body: bytes, key_values: bool) -> tuple[UpdateAction, list[EntityUpdate]]:
     document = load_object(body)
     if not document:
         raise BadRequest("empty payload")
@@ -55,9 +68,7 @@ def decode_batch_update(body: bytes, key_values: bool) -> tuple[UpdateAction, li
                 raise BadRequest("not a JSON array")
             updates = [decode_entity_object(item, key_values) for item in member]
         elif field == "actionType":
-            known = None
-            if type(member) is str:
-                known = ACTIONS.get(member) or ACTIONS.get(member.upper())
+            known = _find_action(member) if type(member) is str else None
             if known is None:
                 raise BadRequest(
                     "invalid update action type: right ones are: "

@@ -10,6 +10,8 @@ import math
 import re
 from typing import Any, Final
 
+from _native.decoding import PlainDecoder
+from _native.parsing import PlainParser
 from ngsi.errors import BadRequest, NotImplementedByBroker, UnsupportedMediaType
 from ngsi.geometry import GEO_TYPES
 from ngsi.instants import DATE_TYPES, canonical_instant
@@ -17,6 +19,7 @@ from ngsi.json_value import JsonValue
 from ngsi.model import (
     DATE_EXPIRES,
     DEFAULT_ENTITY_TYPE,
+    DEFAULT_TYPES,
     AttributeUpdate,
     EntityUpdate,
     Metadata,
@@ -24,6 +27,7 @@ from ngsi.model import (
 )
 from ngsi.syntax import (
     MAX_IDENTIFIER_LENGTH,
+    MAX_NESTING,
     check_id,
     check_length,
     check_name,
@@ -50,6 +54,15 @@ _DATE_OPERATORS: Final = frozenset({"$min", "$max"})
 
 def decode_entity(body: bytes, key_values: bool) -> EntityUpdate:
     """The entity of POST /v2/entities."""
+    plain = _PARSER.parse_entity(body, key_values)
+    if plain is None:
+        return _decode_entity(body, key_values)
+    if plain.type is None:
+        return EntityUpdate(plain.id, DEFAULT_ENTITY_TYPE, plain.attributes)
+    return plain
+
+
+def _decode_entity(body: bytes, key_values: bool) -> EntityUpdate:
     document = load_object(body)
     if "id" not in document:
         raise BadRequest("entity id length: 0, min length supported: 1")
@@ -63,11 +76,16 @@ def decode_entity(body: bytes, key_values: bool) -> EntityUpdate:
         if type(entity_type) is not str:
             raise BadRequest("Invalid JSON type for entity type")
         entity_type = check_name(entity_type, "entity type")
-    return EntityUpdate(entity_id, entity_type, _decode_attributes(document, key_values))
+    attributes = _PLAIN.decode_attributes(document, key_values)
+    return EntityUpdate(entity_id, entity_type, attributes)
 
 
 def decode_attributes(body: bytes, key_values: bool) -> dict[str, AttributeUpdate]:
     """The attributes of POST, PATCH and PUT /v2/entities/{id}/attrs."""
+    return _PARSER.parse_attributes(body, key_values) or _decode_attributes(body, key_values)
+
+
+def _decode_attributes(body: bytes, key_values: bool) -> dict[str, AttributeUpdate]:
     document = load_object(body)
     if "id" in document:
         raise BadRequest("entity id specified in payload")
@@ -75,7 +93,7 @@ def decode_attributes(body: bytes, key_values: bool) -> dict[str, AttributeUpdat
         raise BadRequest("entity type specified in payload")
     if not document:
         raise BadRequest("empty payload")
-    return _decode_attributes(document, key_values)
+    return _PLAIN.decode_attributes(document, key_values)
 
 
 def decode_attribute(name: str, body: bytes) -> AttributeUpdate:
@@ -94,8 +112,17 @@ def decode_attribute_value(body: bytes, content_type: str) -> AttributeUpdate:
     return AttributeUpdate(None, normalize(document, unrestricted=False), None, only_value=True)
 
 
+def decode_plain_batch(body: bytes, key_values: bool) -> tuple[str, list[EntityUpdate]] | None:
+    """The action type and the entities of a batch update, if it is a plain one."""
+    return _PARSER.parse_batch(body, key_values)
+
+
 def decode_entity_object(document: Any, key_values: bool) -> EntityUpdate:
     """One entity of a batch update or notification; its type may be missing."""
+    return _PLAIN.decode_entity(document, key_values) or _decode_entity_object(document, key_values)
+
+
+def _decode_entity_object(document: Any, key_values: bool) -> EntityUpdate:
     if type(document) is not dict:
         raise BadRequest("entity is not a JSON object")
     if "id" not in document and "idPattern" not in document:
@@ -119,7 +146,7 @@ def decode_entity_object(document: Any, key_values: bool) -> EntityUpdate:
             entity_type = check_name(entity_type, "entity type")
         elif not is_identifier(entity_type):
             raise BadRequest("Invalid characters in entity type")
-    attributes = _decode_attributes(document, key_values)
+    attributes = _PLAIN.decode_attributes(document, key_values)
     # As Orion, lengths are judged after the attributes.
     if not entity_id:
         raise BadRequest("id and idPattern cannot be both empty at the same time")
@@ -129,21 +156,14 @@ def decode_entity_object(document: Any, key_values: bool) -> EntityUpdate:
     return EntityUpdate(entity_id, entity_type, attributes)
 
 
-def _decode_attributes(document: dict[str, Any], key_values: bool) -> dict[str, AttributeUpdate]:
-    attributes: dict[str, AttributeUpdate] = {}
-    for name, member in document.items():
-        if name == "id" or name == "type":
-            continue
-        name = check_name(name, "attribute name")
-        if key_values:
-            attributes[name] = AttributeUpdate(
-                default_type(member), normalize(member, unrestricted=False), None
-            )
-        elif type(member) is dict:
-            attributes[name] = _decode_attribute(name, member)
-        else:
-            raise BadRequest("attribute must be a JSON object, unless keyValues option is used")
-    return attributes
+def decode_member(name: str, member: Any, key_values: bool) -> AttributeUpdate:
+    """The attribute that a member of an entity's document, neither id nor type, stands for."""
+    name = check_name(name, "attribute name")
+    if key_values:
+        return AttributeUpdate(default_type(member), normalize(member, unrestricted=False), None)
+    if type(member) is not dict:
+        raise BadRequest("attribute must be a JSON object, unless keyValues option is used")
+    return _decode_attribute(name, member)
 
 
 def _decode_attribute(name: str, document: dict[str, Any]) -> AttributeUpdate:
@@ -287,6 +307,21 @@ def _decode_text_value(body: bytes) -> JsonValue:
     if not math.isfinite(number):
         raise BadRequest("attribute value type not recognized")
     return normalize_number(number)
+
+
+# Decodes most attributes as `decode_member` would, and leaves it the others.
+_PLAIN: Final = PlainDecoder(
+    decode_member=decode_member,
+    default_types=DEFAULT_TYPES,
+    special_types=DATE_TYPES | GEO_TYPES | {TEXT_UNRESTRICTED},
+    special_names=frozenset({DATE_EXPIRES}),
+    special_metadata=frozenset({TEXT_UNRESTRICTED}),
+    is_identifier=is_identifier,
+    has_forbidden=has_forbidden,
+    max_length=MAX_IDENTIFIER_LENGTH,
+    max_nesting=MAX_NESTING,
+)
+_PARSER: Final = PlainParser(_PLAIN, load_document)
 
 
 def check_json_body(content_type: str) -> None:

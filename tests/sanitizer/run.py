@@ -21,6 +21,10 @@ TESTS = (
     "tests/unit/native",
     "tests/property/test_location_index_properties.py",
     "tests/property/test_native_geometry_properties.py",
+    "tests/property/test_exchange_properties.py",
+    "tests/property/test_matcher_properties.py",
+    "tests/property/test_update_properties.py",
+    "tests/property/test_update_kernel_properties.py",
 )
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g1"
 

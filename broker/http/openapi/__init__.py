@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Final
 
 import orjson
-from aiohttp import web
 
 from broker.http.call import Call
 from broker.http.cors import is_shared
@@ -122,6 +121,6 @@ class OpenApiRoutes:
         """The routes that are served here."""
         return [(PATH, {"GET": self.show})]
 
-    async def show(self, call: Call) -> web.Response:
+    async def show(self, call: Call) -> Reply:
         """GET /openapi.json."""
         return Reply(body=self._body, headers={"Content-Type": "application/json"})

@@ -9,9 +9,10 @@ import pytest
 
 from broker import records
 from broker.location import MAX_LOCATIONS, LocationRule
+from broker.update import PLAIN_UPDATE, compute_change
 from ngsi.errors import BadRequest
 from ngsi.geometry import Point
-from ngsi.model import Attribute, Entity
+from ngsi.model import Attribute, Entity, UpdateAction
 
 POINT = {"type": "Point", "coordinates": [1, 2]}
 FAR_POINT = {"type": "Point", "coordinates": [3, 4]}
@@ -82,5 +83,6 @@ def test_documents_say_what_they_are_read_for(names: list[str]) -> None:
     # As every version before wrote them: a name, or null.
     written = orjson.loads(document)["l"]
     assert written == {0: None, 1: "a"}.get(len(names), names)
-    patch = orjson.loads(records.encode_entity_change({}, (), names, 1.0))
+    change = compute_change(attributes, {}, UpdateAction.UPDATE, PLAIN_UPDATE, 1.0)
+    patch = orjson.loads(records.encode_change(change, names, 1.0))
     assert patch["l"] == written

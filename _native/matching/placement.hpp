@@ -1,0 +1,607 @@
+// Posts members where events find them, and takes them away again.
+//
+// Owns the buckets and scopes. It chooses for each member the access that lets the fewest events
+// through, by what is known when the member comes; the choice is not revisited.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "matching/buckets.hpp"
+#include "matching/record.hpp"
+#include "matching/selectivity.hpp"
+#include "matching/selectors.hpp"
+#include "matching/strings.hpp"
+
+namespace rigel::matching {
+
+class Placement {
+  public:
+    // Members of a chain: each is a cache miss, a block is two and 150 bytes.
+    static constexpr u32 CHAIN = 4;
+
+    // `arena` has the records, `blocks` gets blocks and tables.
+    Placement(const Arena& arena, Arena& blocks, Strings& strings, Pool<Member>& members, Selectivity& selectivity,
+              u64 seed, u32 block)
+        : arena_(arena),
+          blocks_(blocks),
+          strings_(strings),
+          members_(members),
+          selectivity_(selectivity),
+          seed_(seed),
+          block_(block),
+          tops_(blocks, seed) {}
+
+    // --- For searches
+
+    const u32* find_top(u64 selector_key) const { return tops_.find(selector_key); }
+    void prefetch_top(u64 selector_key) const { tops_.prefetch(selector_key); }
+    const Bucket& bucket(u32 number) const { return buckets_[number]; }
+    void prefetch_bucket(u32 number) const { buckets_.prefetch(number); }
+    const Scope& scope(u32 number) const { return *scopes_[number]; }
+    // How many buckets there are of selectors with these kinds.
+    u32 tops_of(Term::Kind id, Term::Kind type) const { return tops_by_kind_[id][type]; }
+
+    template <class Visit>
+    void for_each_selector(Visit&& visit) const {
+        tops_.for_each([&](u64 key, u32) { visit(Selector::from_key(key)); });
+    }
+
+    // --- Changes
+
+    void post(const Selector& selector, u32 member) {
+        const u32* known = tops_.find(selector.key());
+        add_to_bucket(known == nullptr ? make_top(selector) : *known, member);
+    }
+
+    void unpost(u32 number) {
+        const Member member = members_[number];
+        u32 bucket = NONE;
+        switch (member.place) {
+            case IN_CHAIN:
+                bucket = member.where;
+                unchain(bucket, number);
+                break;
+            case IN_BLOCK:
+                bucket = member.where;
+                erase_from_block(buckets_[bucket], member.position);
+                break;
+            default:
+                bucket = scopes_[member.where]->bucket;
+                unpost_from_scope(*scopes_[member.where], number, member);
+        }
+        members_[number].place = NOWHERE;
+        count_down(bucket);
+    }
+
+    // Throws std::logic_error if something is wrong.
+    void check() const;
+
+    std::size_t memory_bytes() const {
+        std::size_t bytes = sizeof *this + tops_.memory_bytes() + buckets_.memory_bytes() +
+                            scopes_.capacity() * sizeof(void*);
+        for (const auto& scope : scopes_) {
+            if (scope != nullptr) bytes += scope->memory_bytes();
+        }
+        return bytes;
+    }
+
+  private:
+    // A member is posted this many times at most under values of a list, and as often under
+    // condition attributes: each costs a member.
+    static constexpr u32 MAX_POSTINGS = 8;
+    static constexpr u32 MAX_CHANGES = 4;
+    // An access that lets more events through than this is none.
+    static constexpr double WORTHLESS = 0.9;
+
+    struct Choice {
+        enum Kind { NOTHING, VALUE, VALUES, RANGE, CHANGED_RANGES, CHANGED_VALUE, CHANGES, PATH,
+                    PLACES };
+        Kind kind = NOTHING;
+        double rate = WORTHLESS;
+        u32 predicate = 0;
+
+        void consider(Kind other, double other_rate, u32 other_predicate = 0) {
+            if (other_rate < rate) *this = {other, other_rate, other_predicate};
+        }
+    };
+
+    // --- Buckets
+
+    u32 make_top(const Selector& selector) {
+        const u32 number = buckets_.take();
+        Bucket& bucket = buckets_[number];
+        bucket.key = selector.key();
+        bucket.head = NONE;
+        bucket.parent = NONE;
+        bucket.access = BY_SELECTOR;
+        tops_.insert(bucket.key, number);
+        selector.add_references(strings_);
+        ++tops_by_kind_[selector.id.kind()][selector.type.kind()];
+        return number;
+    }
+
+    u32 nested_bucket(u32 parent, Access access, u32 path, u64 key) {
+        Scope& scope = *scopes_[parent];
+        const u64 table_key = Scope::bucket_key(access, path, key);
+        if (const u32* known = scope.buckets.find(table_key)) return *known;
+        const u32 number = buckets_.take();
+        Bucket& bucket = buckets_[number];
+        bucket.key = key;
+        bucket.head = NONE;
+        bucket.parent = parent;
+        bucket.path = path;
+        bucket.access = access;
+        scope.buckets.insert(table_key, number);
+        ++scope.buckets_of(access);
+        if (access == BY_VALUE) ++selectivity_[path].equalities;
+        if (access == BY_CHANGED_VALUE) ++selectivity_[path].triggered_equalities;
+        return number;
+    }
+
+    void drop_bucket(u32 number) {
+        const Bucket bucket = buckets_[number];
+        if (bucket.state == Bucket::BLOCK) Block::release(blocks_, bucket.block);
+        if (bucket.state == Bucket::SCOPE) {
+            scopes_[bucket.scope].reset();
+            free_scopes_.push_back(bucket.scope);
+        }
+        if (bucket.parent == NONE) {
+            const Selector selector = Selector::from_key(bucket.key);
+            tops_.erase(bucket.key);
+            --tops_by_kind_[selector.id.kind()][selector.type.kind()];
+            selector.release(strings_);
+        } else {
+            Scope& scope = *scopes_[bucket.parent];
+            scope.buckets.erase(Scope::bucket_key(bucket.access, bucket.path, bucket.key));
+            --scope.buckets_of(bucket.access);
+            if (bucket.access == BY_VALUE) --selectivity_[bucket.path].equalities;
+            if (bucket.access == BY_CHANGED_VALUE) {
+                --selectivity_[bucket.path].triggered_equalities;
+            }
+        }
+        buckets_.give_back(number);
+    }
+
+    // One more member in the bucket's scope and all that it is part of.
+    void count_up(u32 bucket) {
+        for (;;) {
+            ++buckets_[bucket].count;
+            const u32 parent = buckets_[bucket].parent;
+            if (parent == NONE) return;
+            ++scopes_[parent]->count;
+            bucket = scopes_[parent]->bucket;
+        }
+    }
+
+    void count_down(u32 bucket) {
+        for (;;) {
+            const u32 parent = buckets_[bucket].parent;
+            if (--buckets_[bucket].count == 0) drop_bucket(bucket);
+            if (parent == NONE) return;
+            --scopes_[parent]->count;
+            bucket = scopes_[parent]->bucket;
+        }
+    }
+
+    void add_to_bucket(u32 number, u32 member) {
+        Bucket& bucket = buckets_[number];
+        ++bucket.count;
+        if (bucket.state == Bucket::SCOPE) {
+            add_to_scope(bucket.scope, member);
+        } else if (bucket.state == Bucket::BLOCK) {
+            append_to_block(number, member);
+            if (bucket.count > block_) make_scope(number);
+        } else {
+            Member& added = members_[member];
+            added.place = IN_CHAIN;
+            added.where = number;
+            added.position = bucket.head;
+            bucket.head = member;
+            if (bucket.count > CHAIN) make_block(number);
+        }
+    }
+
+    void unchain(u32 number, u32 member) {
+        Bucket& bucket = buckets_[number];
+        if (bucket.head == member) {
+            bucket.head = members_[member].position;
+            return;
+        }
+        u32 before = bucket.head;
+        while (members_[before].position != member) before = members_[before].position;
+        members_[before].position = members_[member].position;
+    }
+
+    void make_block(u32 number) {
+        Bucket& bucket = buckets_[number];
+        u32 member = bucket.head;
+        bucket.block = Block::make(blocks_, 2 * CHAIN, false);
+        bucket.state = Bucket::BLOCK;
+        while (member != NONE) {
+            const u32 next = members_[member].position;
+            append_to_block(number, member);
+            member = next;
+        }
+    }
+
+    void append_to_block(u32 number, u32 member) {
+        Bucket& bucket = buckets_[number];
+        Block* block = bucket.block;
+        if (block->is_full()) {
+            bucket.block = block->copy(blocks_, 0, block->count, block->count * 3 / 2);
+            Block::release(blocks_, block);
+        }
+        Member& added = members_[member];
+        added.place = IN_BLOCK;
+        added.where = number;
+        added.position = bucket.block->count;
+        const Step step{bucket.access, bucket.path, bucket.key};
+        const Scope* parent = bucket.parent == NONE ? nullptr : scopes_[bucket.parent].get();
+        bucket.block->append(posting_of(member, NONE, parent, &step));
+    }
+
+    void erase_from_block(Bucket& bucket, u32 place) {
+        Block* block = bucket.block;
+        const Posting last = block->get(block->count - 1);
+        if (place != block->count - 1) {
+            block->replace(place, last);
+            members_[last.member].position = place;
+        }
+        block->drop_last();
+        if (block->capacity() > 16 && block->count * 4 < block->capacity()) {
+            bucket.block = block->copy(blocks_, 0, block->count, std::max(8u, block->count * 2));
+            Block::release(blocks_, block);
+        }
+    }
+
+    void make_scope(u32 number) {
+        auto scope = std::make_unique<Scope>(blocks_, seed_);
+        u32 scope_number;
+        if (free_scopes_.empty()) {
+            scope_number = static_cast<u32>(scopes_.size());
+            scopes_.push_back(nullptr);
+            free_scopes_.reserve(scopes_.size());
+        } else {
+            scope_number = free_scopes_.back();
+            free_scopes_.pop_back();
+        }
+        Bucket& bucket = buckets_[number];
+        if (bucket.parent != NONE) {
+            scope->steps = scopes_[bucket.parent]->steps;
+            scope->steps.push_back({bucket.access, bucket.path, bucket.key});
+        }
+        scope->bucket = number;
+        Block* block = bucket.block;
+        bucket.state = Bucket::SCOPE;
+        bucket.scope = scope_number;
+        scopes_[scope_number] = std::move(scope);
+        for (u32 i = 0; i < block->count; ++i) add_to_scope(scope_number, block->member(i));
+        Block::release(blocks_, block);
+    }
+
+    // --- Scopes
+
+    static bool is_met(const Step& step, const Predicate& predicate, const Record& record) {
+        if (step.path != predicate.path ||
+            (step.access != BY_VALUE && step.access != BY_CHANGED_VALUE)) {
+            return false;
+        }
+        if (predicate.operation == EQUAL) return predicate.low == step.key;
+        if (predicate.operation != ONE_OF) return false;
+        const u64* keys = record.keys(predicate);
+        return std::find(keys, keys + predicate.high, step.key) != keys + predicate.high;
+    }
+
+    // Whether the way into the scope (and bucket) already says that the predicate holds.
+    static bool is_met(const Predicate& predicate, const Record& record, const Scope* scope,
+                       const Step* step) {
+        if (step != nullptr && is_met(*step, predicate, record)) return true;
+        if (scope == nullptr) return false;
+        for (const Step& other : scope->steps) {
+            if (is_met(other, predicate, record)) return true;
+        }
+        return false;
+    }
+
+    static bool is_access_range(const Predicate& predicate) {
+        return predicate.operation == NUMBER_RANGE && !predicate.is_negated() &&
+               !predicate.is_empty_range();
+    }
+
+    // The member with the best range for a filter, other than predicate `posted_by`.
+    Posting posting_of(u32 member, u32 posted_by, const Scope* scope, const Step* step) const {
+        Posting posting{-INFINITE, INFINITE, -INFINITE, INFINITE, 0, member};
+        const Record record(arena_, members_[member].record);
+        double best = 2;
+        for (u32 i = 0; i < record.predicate_count(); ++i) {
+            const Predicate& predicate = record.predicates()[i];
+            if (i == posted_by) continue;
+            float lower, upper;
+            double rate;
+            if (is_access_range(predicate)) {
+                lower = static_cast<float>(predicate.low_number());
+                upper = static_cast<float>(predicate.high_number());
+                rate = selectivity_.of_range(predicate);
+            } else if (is_number_equality(predicate) &&
+                       !is_met(predicate, record, scope, step)) {
+                lower = upper = static_cast<float>(number_of(predicate.low));
+                rate = selectivity_.of_equality(predicate.path);
+            } else {
+                continue;
+            }
+            if (rate < best) {
+                best = rate;
+                posting.path2 = predicate.path;
+                posting.lower2 = lower;
+                posting.upper2 = upper;
+            }
+        }
+        return posting;
+    }
+
+    static bool is_number_equality(const Predicate& predicate) {
+        return predicate.operation == EQUAL && !predicate.is_negated() &&
+               is_number_key(predicate.low);
+    }
+
+    // The range by which a predicate can be posted among changes; false for none.
+    static bool change_range(const Predicate& predicate, float& lower, float& upper) {
+        if (is_access_range(predicate)) {
+            lower = static_cast<float>(predicate.low_number());
+            upper = static_cast<float>(predicate.high_number());
+            return true;
+        }
+        if (is_number_equality(predicate)) {
+            lower = upper = static_cast<float>(number_of(predicate.low));
+            return true;
+        }
+        return false;
+    }
+
+    double rate_of(const Predicate& predicate) const {
+        return predicate.operation == EQUAL ? selectivity_.of_equality(predicate.path)
+                                            : selectivity_.of_range(predicate);
+    }
+
+    // For each condition attribute the predicate on it that lets the least through; the sum of
+    // the rates, or none if an attribute has no such predicate.
+    double choose_changes(const Record& record, const Scope& scope, u32* chosen) const {
+        double sum = 0;
+        for (u32 a = 0; a < record.attribute_count(); ++a) {
+            double best = 2;
+            for (u32 i = 0; i < record.predicate_count(); ++i) {
+                const Predicate& predicate = record.predicates()[i];
+                float lower, upper;
+                if (predicate.path != record.attributes()[a] ||
+                    !change_range(predicate, lower, upper) ||
+                    is_met(predicate, record, &scope, nullptr)) {
+                    continue;
+                }
+                const double rate = rate_of(predicate);
+                if (rate < best) {
+                    best = rate;
+                    chosen[a] = i;
+                }
+            }
+            if (best == 2) return 1;
+            sum += best * CHANGE_RATE;
+        }
+        return sum;
+    }
+
+    Choice choose(u32 number, const Record& record, const Scope& scope, u32* changes) const {
+        const Member& member = members_[number];
+        Choice best;
+        for (u32 i = 0; i < record.predicate_count(); ++i) {
+            const Predicate& predicate = record.predicates()[i];
+            if (predicate.is_negated() || is_met(predicate, record, &scope, nullptr)) continue;
+            if (predicate.operation == EQUAL) {
+                best.consider(Choice::VALUE, selectivity_.of_equality(predicate.path), i);
+            } else if (predicate.operation == ONE_OF && predicate.high != 0 &&
+                       predicate.high <= MAX_POSTINGS && has_few_postings(number)) {
+                const double rate = selectivity_.of_equality(predicate.path);
+                best.consider(Choice::VALUES, rate * static_cast<double>(predicate.high), i);
+            } else if (is_access_range(predicate)) {
+                best.consider(Choice::RANGE, selectivity_.of_range(predicate), i);
+            }
+        }
+        if (record.box_count() != 0) best.consider(Choice::PLACES, rate_of_places(record));
+        // A deletion triggers whatever the condition attributes are.
+        const bool by_change = record.attribute_count() != 0 &&
+                               record.attribute_count() <= MAX_CHANGES &&
+                               !(member.trigger & DELETED) && !was_chosen_by_change(scope);
+        if (by_change) {
+            best.consider(Choice::CHANGED_RANGES, choose_changes(record, scope, changes));
+            if (record.attribute_count() == 1) {
+                for (u32 i = 0; i < record.predicate_count(); ++i) {
+                    const Predicate& predicate = record.predicates()[i];
+                    if (predicate.operation == EQUAL && !predicate.is_negated() &&
+                        predicate.path == record.attributes()[0]) {
+                        best.consider(
+                            Choice::CHANGED_VALUE,
+                            selectivity_.of_equality(predicate.path) * CHANGE_RATE, i);
+                    }
+                }
+            }
+            if (record.attribute_count() == 1 || has_few_postings(number)) {
+                best.consider(Choice::CHANGES, record.attribute_count() * CHANGE_RATE);
+            }
+        }
+        if (!scope.has_step(BY_SERVICE_PATH, 0) &&
+            !strings_.text(text_of_service_path(member.service_path)).empty()) {
+            // With one path for all there is nothing to gain, with some it is as good as a value.
+            best.consider(Choice::PATH, 1 / (1.2 + scope.service_path_buckets));
+        }
+        return best;
+    }
+
+    // Whether the subscription can have further members.
+    bool has_few_postings(u32 number) const {
+        u32 other = members_[number].ring;
+        for (u32 i = 1; other != number; ++i, other = members_[other].ring) {
+            if (i == MAX_POSTINGS) return false;
+        }
+        return true;
+    }
+
+    static bool was_chosen_by_change(const Scope& scope) {
+        for (const Step& step : scope.steps) {
+            if (step.access == BY_CHANGE || step.access == BY_CHANGED_VALUE) return true;
+        }
+        return false;
+    }
+
+    double rate_of_places(const Record& record) const {
+        // Places gather where people are: a share of the inhabited parts, not of the earth.
+        constexpr double SQUARE_DEGREES = 100;
+        double sum = 0;
+        for (u32 i = 0; i < record.box_count(); ++i) {
+            const Box& box = record.boxes()[i];
+            sum += static_cast<double>(box.east - box.west) * (box.north - box.south);
+        }
+        return std::clamp(sum / SQUARE_DEGREES, 1e-8, 1.0);
+    }
+
+    void add_to_scope(u32 scope_number, u32 number) {
+        Scope& scope = *scopes_[scope_number];
+        ++scope.count;
+        const Member member = members_[number];
+        const Record record(arena_, member.record);
+        u32 changes[MAX_CHANGES];
+        const Choice choice = choose(number, record, scope, changes);
+        const Predicate* predicate = record.predicates() + choice.predicate;
+        switch (choice.kind) {
+            case Choice::VALUE:
+                post_below(scope_number, number, BY_VALUE, predicate->path, predicate->low);
+                return;
+            case Choice::CHANGED_VALUE:
+                post_below(scope_number, number, BY_CHANGED_VALUE, predicate->path,
+                           predicate->low);
+                return;
+            case Choice::VALUES:
+                for (u32 i = 0; i < predicate->high; ++i) {
+                    const u32 posted = i == 0 ? number : add_copy(scope_number, number);
+                    post_below(scope_number, posted, BY_VALUE, predicate->path,
+                               record.keys(*predicate)[i]);
+                }
+                return;
+            case Choice::CHANGES:
+                for (u32 i = 0; i < record.attribute_count(); ++i) {
+                    const u32 posted = i == 0 ? number : add_copy(scope_number, number);
+                    post_below(scope_number, posted, BY_CHANGE, record.attributes()[i], 0);
+                }
+                return;
+            case Choice::PATH:
+                post_below(scope_number, number, BY_SERVICE_PATH, 0, member.service_path);
+                return;
+            case Choice::RANGE:
+                put(number, IN_RANGES, scope_number, choice.predicate);
+                insert_range(scope, number, choice.predicate, false);
+                return;
+            case Choice::CHANGED_RANGES:
+                put(number, IN_CHANGES, scope_number, 0);
+                for (u32 i = 0; i < record.attribute_count(); ++i) {
+                    insert_range(scope, number, changes[i], true);
+                }
+                return;
+            case Choice::PLACES:
+                if (scope.places == nullptr) scope.places = std::make_unique<geoscope::RTree>();
+                put(number, IN_PLACES, scope_number, 0);
+                for (u32 i = 0; i < record.box_count(); ++i) {
+                    scope.places->insert(number, record.boxes()[i]);
+                }
+                return;
+            case Choice::NOTHING:
+                put(number, IN_REMAINDER, scope_number, scope.remainder.count());
+                scope.remainder.append(posting_of(number, NONE, &scope, nullptr));
+        }
+    }
+
+    void put(u32 member, Place place, u32 where, u32 position) {
+        Member& placed = members_[member];
+        placed.place = place;
+        placed.where = where;
+        placed.position = position;
+    }
+
+    void post_below(u32 scope, u32 member, Access access, u32 path, u64 key) {
+        add_to_bucket(nested_bucket(scope, access, path, key), member);
+    }
+
+    // Another member of the same subscription, for another posting in the scope.
+    u32 add_copy(u32 scope, u32 number) {
+        const u32 copy = members_.take();
+        Member& added = members_[copy];
+        Member& original = members_[number];
+        added = original;
+        added.place = NOWHERE;
+        original.ring = copy;
+        ++scopes_[scope]->count;
+        count_up(scopes_[scope]->bucket);
+        return copy;
+    }
+
+    void insert_range(Scope& scope, u32 member, u32 predicate_number, bool triggered) {
+        const Record record(arena_, members_[member].record);
+        const Predicate& predicate = record.predicates()[predicate_number];
+        Posting posting = posting_of(member, predicate_number, &scope, nullptr);
+        change_range(predicate, posting.lower, posting.upper);
+        scope.insert_range(scope.strata_for(predicate.path, triggered), posting,
+                           selectivity_[predicate.path].span());
+    }
+
+    bool erase_range(Scope& scope, u32 member, const Predicate& predicate, bool triggered) {
+        float lower, upper;
+        if (!change_range(predicate, lower, upper)) return false;
+        Strata* strata = scope.find_strata(predicate.path, triggered);
+        return strata != nullptr && scope.erase_range(*strata, lower, upper, member);
+    }
+
+    void unpost_from_scope(Scope& scope, u32 number, const Member& member) {
+        const Record record(arena_, member.record);
+        bool found = true;
+        if (member.place == IN_REMAINDER) {
+            const u32 moved = scope.remainder.erase(member.position);
+            if (moved != NONE) members_[moved].position = member.position;
+        } else if (member.place == IN_RANGES) {
+            found = erase_range(scope, number, record.predicates()[member.position], false);
+        } else if (member.place == IN_CHANGES) {
+            for (u32 a = 0; a < record.attribute_count(); ++a) {
+                // The one that was chosen: the member is in the ranges of the path only once.
+                bool erased = false;
+                for (u32 i = 0; i < record.predicate_count() && !erased; ++i) {
+                    const Predicate& predicate = record.predicates()[i];
+                    erased = predicate.path == record.attributes()[a] &&
+                             erase_range(scope, number, predicate, true);
+                }
+                found = found && erased;
+            }
+        } else if (member.place == IN_PLACES) {
+            for (u32 i = 0; i < record.box_count(); ++i) {
+                found = scope.places->remove(number, record.boxes()[i]) && found;
+            }
+            if (scope.places->size() == 0) scope.places.reset();
+        } else {
+            found = false;
+        }
+        if (!found) throw std::logic_error("a member is not where it was posted");
+        --scope.count;
+    }
+
+    const Arena& arena_;
+    Arena& blocks_;
+    Strings& strings_;
+    Pool<Member>& members_;
+    Selectivity& selectivity_;
+    u64 seed_;
+    u32 block_;
+    HashTable tops_;  // by Selector::key
+    u32 tops_by_kind_[3][3] = {};
+    Pool<Bucket> buckets_;
+    std::vector<std::unique_ptr<Scope>> scopes_;
+    std::vector<u32> free_scopes_;
+};
+
+}  // namespace rigel::matching

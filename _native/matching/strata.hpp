@@ -1,0 +1,596 @@
+// Which ranges a number lies in: the ranges over one path, in strata by width.
+//
+// A stratum keeps ranges of similar width, sorted by their lower ends in blocks of up to 128, so
+// a number looks only at those that begin at most one width before it. Ranges without an upper
+// end are one stratum, those without a lower end another, turned round. Entries are in the order
+// of (lower end, member), so that any number of equal ranges costs no more than others.
+//
+// A stratum whose widths differ much is split in two at a width, a few blocks with every later
+// change: no single change is long.
+//
+// Costs: insert and erase below a microsecond; a stab two or three cache misses a stratum and
+// what it scans. About 32 bytes a range.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "matching/memory.hpp"
+#include "matching/postings.hpp"
+#include "matching/values.hpp"
+
+namespace rigel::matching {
+
+class Stratum {
+  public:
+    enum Kind : u8 { BETWEEN, ABOVE, BELOW };
+
+    Stratum(Arena& arena, Kind kind, float from, float to)
+        : arena_(arena), kind_(kind), width_from_(from), width_to_(to) {}
+    Stratum(const Stratum&) = delete;
+    Stratum& operator=(const Stratum&) = delete;
+    ~Stratum() {
+        for (Block* block : blocks_) Block::release(arena_, block);
+    }
+
+    Kind kind() const { return kind_; }
+    u32 count() const { return count_; }
+    u32 block_count() const { return static_cast<u32>(blocks_.size()); }
+    float width_max() const { return width_max_; }
+
+    bool takes(Kind kind, float width) const {
+        return kind == kind_ && (kind != BETWEEN || (width >= width_from_ && has_below(width)));
+    }
+
+    void insert(const Posting& posting) {
+        if (kind_ == BETWEEN) width_max_ = std::max(width_max_, width_of(posting));
+        if (split_ != nullptr) narrow_max_ = std::max(narrow_max_, width_of(posting));
+        if (blocks_.empty()) {
+            reserve_block();
+            blocks_.push_back(Block::make(arena_, 4, true));
+            firsts_.push_back(posting.lower);
+            first_members_.push_back(posting.member);
+        }
+        u32 at = block_of(posting.lower, posting.member);
+        if (blocks_[at]->is_full()) {
+            make_room(at);
+            at = block_of(posting.lower, posting.member);
+        }
+        Block* block = blocks_[at];
+        const u32 place = place_in(block, posting.lower, posting.member);
+        block->insert(place, posting);
+        if (place == 0) set_first(at);
+        ++count_;
+    }
+
+    bool erase(float lower, u32 member) {
+        if (blocks_.empty()) return false;
+        const u32 at = block_of(lower, member);
+        Block* block = blocks_[at];
+        const u32 place = place_in(block, lower, member);
+        if (place == block->count || block->member(place) != member ||
+            block->lower(place) != lower) {
+            return false;
+        }
+        block->erase(place);
+        --count_;
+        if (block->count == 0) {
+            drop_block(at);
+            return true;
+        }
+        if (place == 0) set_first(at);
+        if (block->capacity() > 16 && block->count * 3 < block->capacity()) shrink(at);
+        return true;
+    }
+
+    // --- Splitting
+
+    bool is_splitting() const { return split_ != nullptr; }
+
+    // A width at which two strata would save more than the additional one costs; 0 for none.
+    // `span`: how far the numbers of this path reach.
+    float width_to_split(double span) const {
+        // Postings scanned in vain that are worth one more stratum, with its cache misses.
+        constexpr double WORTH = 48;
+        constexpr u32 SAMPLED_BLOCKS = 32;
+        constexpr u32 BINS = 512;  // by half powers of two
+        if (!(span > 0)) return 0;
+        u32 counts[BINS] = {};
+        float widest[BINS] = {};
+        u32 sampled = 0;
+        const u32 step = std::max(1u, block_count() / SAMPLED_BLOCKS);
+        for (u32 b = 0; b < block_count(); b += step) {
+            Block* block = blocks_[b];
+            sampled += block->count;
+            for (u32 i = 0; i < block->count; ++i) {
+                const float width = block->width(i);
+                const u32 bin = bin_of(width);
+                ++counts[bin];
+                widest[bin] = std::max(widest[bin], width);
+            }
+        }
+        const double scale = static_cast<double>(count_) / sampled / span;
+        double best = WORTH;
+        float width = 0, narrow_widest = 0;
+        double narrow = 0;
+        for (u32 bin = 0; bin < BINS; ++bin) {
+            if (counts[bin] == 0) continue;
+            const double saved =
+                narrow * scale * (static_cast<double>(width_max_) - narrow_widest);
+            if (saved > best) {
+                best = saved;
+                width = lowest_of(bin);
+            }
+            narrow += counts[bin];
+            narrow_widest = std::max(narrow_widest, widest[bin]);
+        }
+        return width > width_from_ && has_below(width) ? width : 0;
+    }
+
+    // Leaves widths from `width` on to `wide`, which gets them by `continue_split`.
+    void begin_split(float width, Stratum* wide) {
+        split_ = wide;
+        split_next_ = 0;
+        narrow_max_ = 0;
+        width_to_ = width;
+    }
+
+    // Moves the wide ones of a few blocks; true when all are moved.
+    bool continue_split() {
+        constexpr u32 BLOCKS_AT_ONCE = 4;
+        for (u32 n = 0; n < BLOCKS_AT_ONCE && split_next_ < block_count(); ++n) move_wide();
+        if (split_next_ < block_count()) return false;
+        split_ = nullptr;
+        width_max_ = narrow_max_;
+        return true;
+    }
+
+    float width_from() const { return width_from_; }
+    float width_to() const { return width_to_; }
+
+    // --- Stabbing, in steps so that the cache misses of several strata overlap
+
+    struct Stab {
+        const Stratum* stratum;
+        float x;
+        u32 first, last;  // blocks; first > last for none
+        u32 from, to;     // in the first, in the last
+    };
+
+    static Stab make_stab(const Stratum& stratum, float x) {
+        const auto* memory = reinterpret_cast<const char*>(&stratum);
+        __builtin_prefetch(memory);
+        __builtin_prefetch(memory + 64);
+        return {&stratum, x, 1, 0, 0, 0};
+    }
+
+    static void begin_stab(Stab& stab) {
+        const Stratum& stratum = *stab.stratum;
+        if (stratum.kind_ == BELOW) stab.x = -stab.x;
+        const auto* firsts = reinterpret_cast<const char*>(stratum.firsts_.data());
+        __builtin_prefetch(firsts);
+        __builtin_prefetch(firsts + stratum.firsts_.size() / 2 * sizeof(float));
+        __builtin_prefetch(stratum.blocks_.data());
+    }
+
+    static void find_blocks(Stab& stab) {
+        const Stratum& stratum = *stab.stratum;
+        const float* firsts = stratum.firsts_.data();
+        const u32 count = stratum.block_count();
+        if (count == 0 || !(firsts[0] <= stab.x)) return;
+        stab.last = static_cast<u32>(std::upper_bound(firsts, firsts + count, stab.x) - firsts) - 1;
+        stab.first = 0;
+        if (stratum.kind_ == BETWEEN) {
+            // Those before may still reach x; mostly it is the same block or the one before.
+            const double begin = stratum.begin_of(stab.x);
+            stab.first = stab.last;
+            while (stab.first != 0 && static_cast<double>(firsts[stab.first]) >= begin) {
+                --stab.first;
+            }
+        }
+        __builtin_prefetch(stratum.blocks_[stab.first]);
+        __builtin_prefetch(stratum.blocks_[stab.last]);
+    }
+
+    static void find_ranges(Stab& stab) {
+        if (stab.first > stab.last) return;
+        const Stratum& stratum = *stab.stratum;
+        Block* first = stratum.blocks_[stab.first];
+        Block* last = stratum.blocks_[stab.last];
+        if (stratum.kind_ == BETWEEN) stab.from = first->begin_of(stratum.begin_of(stab.x));
+        stab.to = last->end_of(stab.x);
+        if (first == last) {
+            first->prefetch(stab.from, stab.to);
+        } else {
+            first->prefetch(stab.from, first->count);
+            last->prefetch(0, stab.to);
+        }
+    }
+
+    template <bool LISTS>
+    static void scan(const Stab& stab, const Numbers& numbers, Candidates& found,
+                     std::vector<Hit>& hits) {
+        const Stratum& stratum = *stab.stratum;
+        for (u32 at = stab.first; at <= stab.last; ++at) {
+            Block* block = stratum.blocks_[at];
+            if (at + 1 < stab.last) __builtin_prefetch(stratum.blocks_[at + 1]);
+            block->scan_ranges<LISTS>(at == stab.first ? stab.from : 0,
+                                      at == stab.last ? stab.to : block->count, stab.x, numbers,
+                                      found, hits);
+        }
+    }
+
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+        for (Block* block : blocks_) {
+            for (u32 i = 0; i < block->count; ++i) visit(block->get(i));
+        }
+    }
+
+    // Throws std::logic_error if something is wrong.
+    void check() const {
+        u32 total = 0;
+        const Posting* before = nullptr;
+        Posting last{};
+        if (firsts_.size() != blocks_.size() || first_members_.size() != blocks_.size()) {
+            throw std::logic_error("a stratum's directory is not that of its blocks");
+        }
+        for (u32 at = 0; at < block_count(); ++at) {
+            Block* block = blocks_[at];
+            if (block->count == 0 || block->count > block->capacity() || !block->is_sound()) {
+                throw std::logic_error("a block of a stratum is empty or unsound");
+            }
+            if (firsts_[at] != block->lower(0) || first_members_[at] != block->member(0)) {
+                throw std::logic_error("a stratum's directory is not that of its blocks");
+            }
+            for (u32 i = 0; i < block->count; ++i) {
+                const Posting posting = block->get(i);
+                if (before != nullptr && !(last.lower < posting.lower ||
+                                           (last.lower == posting.lower &&
+                                            last.member < posting.member))) {
+                    throw std::logic_error("a stratum is not in order");
+                }
+                if (kind_ == BETWEEN && width_of(posting) > width_max_) {
+                    throw std::logic_error("a range is wider than its stratum");
+                }
+                if (split_ == nullptr && !takes(kind_, width_of(posting))) {
+                    throw std::logic_error("a range is in the wrong stratum");
+                }
+                last = posting;
+                before = &last;
+            }
+            total += block->count;
+        }
+        if (total != count_) throw std::logic_error("a stratum has miscounted");
+    }
+
+    // Without the blocks, which are the arena's.
+    std::size_t memory_bytes() const {
+        std::size_t bytes = sizeof *this + firsts_.capacity() * sizeof(float) +
+                            first_members_.capacity() * sizeof(u32) +
+                            blocks_.capacity() * sizeof(Block*);
+        return bytes;
+    }
+
+    static float width_of(const Posting& posting) { return posting.upper - posting.lower; }
+
+  private:
+    // Half of it is scanned for nothing; fewer would make the directory larger than the cache.
+    static constexpr u32 MAX_POSTINGS = Block::MAX_RANGES;
+
+    bool has_below(float width) const { return width < width_to_ || width_to_ == INFINITE; }
+
+    // Lower ends of ranges that reach x are not below. Floats near x may be rounded by half of
+    // their last place, which the factor covers.
+    double begin_of(float x) const {
+        return static_cast<double>(x) - static_cast<double>(width_max_) * 1.000001;
+    }
+
+    // The block that a posting is in, or belongs to.
+    u32 block_of(float lower, u32 member) const {
+        u32 low = 0, high = block_count();
+        while (high - low > 1) {
+            const u32 middle = (low + high) / 2;
+            const bool is_before = firsts_[middle] < lower ||
+                                   (firsts_[middle] == lower && first_members_[middle] <= member);
+            (is_before ? low : high) = middle;
+        }
+        return low;
+    }
+
+    static u32 place_in(Block* block, float lower, u32 member) {
+        u32 low = 0, high = block->count;
+        while (low < high) {
+            const u32 middle = (low + high) / 2;
+            const float other = block->lower(middle);
+            const bool is_before =
+                other < lower || (other == lower && block->member(middle) < member);
+            if (is_before) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        return low;
+    }
+
+    void set_first(u32 at) {
+        firsts_[at] = blocks_[at]->lower(0);
+        first_members_[at] = blocks_[at]->member(0);
+    }
+
+    void reserve_block() {
+        const std::size_t size = blocks_.size() + 1;
+        if (size > blocks_.capacity()) {
+            const std::size_t capacity = size < 8 ? size : size * 3 / 2;
+            blocks_.reserve(capacity);
+            firsts_.reserve(capacity);
+            first_members_.reserve(capacity);
+        }
+    }
+
+    // A little more than needed: blocks fill up evenly, so exact ones would all be copied soon.
+    static u32 roomy(u32 count) { return std::min(MAX_POSTINGS, count * 9 / 8 + 8); }
+
+    void make_room(u32 at) {
+        Block* block = blocks_[at];
+        const u32 count = block->count;
+        if (count < MAX_POSTINGS) {
+            const u32 capacity = count < 16 ? count * 2 : std::min(MAX_POSTINGS, count * 3 / 2);
+            blocks_[at] = block->copy(arena_, 0, count, capacity);
+            Block::release(arena_, block);
+            return;
+        }
+        reserve_block();
+        const u32 half = count / 2;
+        Block* left = block->copy(arena_, 0, half, roomy(half));
+        Block* right = block->copy(arena_, half, count - half, roomy(count - half));
+        Block::release(arena_, block);
+        blocks_[at] = left;
+        blocks_.insert(blocks_.begin() + at + 1, right);
+        firsts_.insert(firsts_.begin() + at + 1, 0);
+        first_members_.insert(first_members_.begin() + at + 1, 0);
+        set_first(at + 1);
+        if (at < split_next_) ++split_next_;
+    }
+
+    void drop_block(u32 at) {
+        Block::release(arena_, blocks_[at]);
+        blocks_.erase(blocks_.begin() + at);
+        firsts_.erase(firsts_.begin() + at);
+        first_members_.erase(first_members_.begin() + at);
+        if (at < split_next_) --split_next_;
+    }
+
+    void shrink(u32 at) {
+        Block* block = blocks_[at];
+        // Not while splitting: a block that was looked at must not get others' postings.
+        if (split_ == nullptr && at + 1 < block_count() &&
+            block->count + blocks_[at + 1]->count <= MAX_POSTINGS * 3 / 4) {
+            Block* next = blocks_[at + 1];
+            Block* joined = block->copy(arena_, 0, block->count, roomy(block->count + next->count));
+            joined->append_from(next, 0, next->count);
+            blocks_[at] = joined;
+            drop_block(at + 1);
+        } else {
+            blocks_[at] = block->copy(arena_, 0, block->count, roomy(block->count));
+        }
+        Block::release(arena_, block);
+    }
+
+    void move_wide() {
+        Block* block = blocks_[split_next_];
+        Block* kept = block->copy(arena_, 0, 0, block->capacity());
+        for (u32 i = 0; i < block->count; ++i) {
+            const Posting posting = block->get(i);
+            const float width = width_of(posting);
+            if (width >= width_to_) {
+                split_->insert(posting);
+            } else {
+                narrow_max_ = std::max(narrow_max_, width);
+                kept->append(posting);
+            }
+        }
+        count_ -= block->count - kept->count;
+        blocks_[split_next_] = kept;
+        Block::release(arena_, block);
+        ++split_next_;
+        if (kept->count == 0) {
+            drop_block(split_next_ - 1);
+        } else {
+            set_first(split_next_ - 1);
+        }
+    }
+
+    static u32 bin_of(float width) {
+        if (!(width > 0)) return 0;
+        int exponent;
+        const float mantissa = std::frexp(std::min(width, 3e38f), &exponent);
+        const int bin = (exponent + 120) * 2 + (mantissa >= SQRT_HALF);
+        return static_cast<u32>(std::clamp(bin, 1, 511));
+    }
+    static float lowest_of(u32 bin) {
+        if (bin == 0) return 0;
+        const int half_powers = static_cast<int>(bin);
+        return std::ldexp(half_powers % 2 ? SQRT_HALF : 0.5f, half_powers / 2 - 120);
+    }
+    static constexpr float SQRT_HALF = 0.70710678f;
+
+    Arena& arena_;
+    std::vector<float> firsts_;  // the lower end of each block's first posting
+    std::vector<u32> first_members_;
+    std::vector<Block*> blocks_;
+    Kind kind_;
+    float width_from_, width_to_;  // [from, to); to infinite: with infinite widths
+    float width_max_ = 0;
+    u32 count_ = 0;
+    Stratum* split_ = nullptr;  // gets the wide ones while this one is split
+    u32 split_next_ = 0;        // the first block that was not looked at
+    float narrow_max_ = 0;
+};
+
+// All ranges over one path in one scope. `triggered`: they are looked at only if the attribute
+// of this path is among those that changed.
+class Strata {
+  public:
+    Strata(Arena& arena, u32 path, bool triggered)
+        : arena_(arena), path_(path), triggered_(triggered) {}
+
+    u32 path() const { return path_; }
+    bool triggered() const { return triggered_; }
+    u32 count() const { return count_; }
+    u32 stratum_count() const { return static_cast<u32>(strata_.size()); }
+
+    // `span` as for Stratum::width_to_split.
+    void insert(Posting posting, double span) {
+        const Stratum::Kind kind = turn(posting.lower, posting.upper);
+        Stratum& stratum = stratum_for(kind, Stratum::width_of(posting));
+        stratum.insert(posting);
+        ++count_;
+        if (splitting_ != nullptr) {
+            continue_split();
+        } else if (kind == Stratum::BETWEEN && stratum.count() >= WORTH_A_LOOK &&
+                   (stratum.count() & (stratum.count() - 1)) == 0) {
+            consider_split(stratum, span);
+        }
+    }
+
+    bool erase(float lower, float upper, u32 member) {
+        const Stratum::Kind kind = turn(lower, upper);
+        const float width = upper - lower;
+        Stratum* stratum = find(kind, width);
+        bool found = stratum != nullptr && stratum->erase(lower, member);
+        if (!found && splitting_ != nullptr && kind == Stratum::BETWEEN) {
+            stratum = splitting_;  // it was not moved yet
+            found = stratum->erase(lower, member);
+        }
+        if (!found) return false;
+        --count_;
+        if (splitting_ != nullptr) {
+            continue_split();
+        } else if (stratum->count() == 0) {
+            drop(stratum);
+        }
+        return true;
+    }
+
+    // Changes with the strata there are.
+    u32 version() const { return version_; }
+
+    template <class Visit>
+    void for_each_stratum(Visit&& visit) const {
+        for (const auto& stratum : strata_) visit(*stratum);
+    }
+
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+        for (const auto& stratum : strata_) stratum->for_each(visit);
+    }
+
+    void check() const {
+        u32 total = 0;
+        for (const auto& stratum : strata_) {
+            stratum->check();
+            total += stratum->count();
+            if (stratum->count() == 0 && splitting_ == nullptr) {
+                throw std::logic_error("an empty stratum is kept");
+            }
+        }
+        if (total != count_) throw std::logic_error("strata have miscounted");
+    }
+
+    std::size_t memory_bytes() const {
+        std::size_t bytes = sizeof *this + strata_.capacity() * sizeof(void*);
+        for (const auto& stratum : strata_) bytes += stratum->memory_bytes();
+        return bytes;
+    }
+
+  private:
+    static constexpr u32 WORTH_A_LOOK = 256;  // ranges in a stratum before a split can pay
+
+    // Ranges without a lower end are kept by their upper one, with the sign turned.
+    static Stratum::Kind turn(float& lower, float& upper) {
+        if (lower == -INFINITE) {
+            lower = -upper;
+            upper = INFINITE;
+            return Stratum::BELOW;
+        }
+        return upper == INFINITE ? Stratum::ABOVE : Stratum::BETWEEN;
+    }
+
+    Stratum* find(Stratum::Kind kind, float width) const {
+        for (const auto& stratum : strata_) {
+            if (stratum->takes(kind, width)) return stratum.get();
+        }
+        return nullptr;
+    }
+
+    Stratum& stratum_for(Stratum::Kind kind, float width) {
+        if (Stratum* stratum = find(kind, width)) return *stratum;
+        // Strata of dropped widths leave gaps; the new one fills its gap.
+        float from = 0, to = INFINITE;
+        if (kind == Stratum::BETWEEN) {
+            for (const auto& stratum : strata_) {
+                if (stratum->kind() != kind) continue;
+                if (stratum->width_to() <= width) from = std::max(from, stratum->width_to());
+                if (stratum->width_from() > width) to = std::min(to, stratum->width_from());
+            }
+        }
+        strata_.push_back(std::make_unique<Stratum>(arena_, kind, from, to));
+        ++version_;
+        return *strata_.back();
+    }
+
+    void consider_split(Stratum& stratum, double span) {
+        const float width = stratum.width_to_split(span);
+        if (width == 0) return;
+        auto wide = std::make_unique<Stratum>(arena_, Stratum::BETWEEN, width, stratum.width_to());
+        strata_.push_back(std::move(wide));
+        ++version_;
+        splitting_ = &stratum;
+        span_ = span;
+        stratum.begin_split(width, strata_.back().get());
+        continue_split();
+    }
+
+    void continue_split() {
+        Stratum* narrow = splitting_;
+        if (!narrow->continue_split()) return;
+        splitting_ = nullptr;
+        Stratum* wide = find(Stratum::BETWEEN, narrow->width_to());
+        for (std::size_t i = strata_.size(); i-- != 0;) {
+            Stratum* stratum = strata_[i].get();
+            if (stratum->count() != 0) continue;
+            if (stratum == narrow) narrow = nullptr;
+            if (stratum == wide) wide = nullptr;
+            drop(stratum);
+        }
+        // Widths may be of several sizes.
+        if (wide != nullptr && wide->count() >= WORTH_A_LOOK) consider_split(*wide, span_);
+        if (splitting_ == nullptr && narrow != nullptr && narrow->count() >= WORTH_A_LOOK) {
+            consider_split(*narrow, span_);
+        }
+    }
+
+    void drop(const Stratum* stratum) {
+        const auto found = std::find_if(strata_.begin(), strata_.end(),
+                                        [&](const auto& other) { return other.get() == stratum; });
+        std::swap(*found, strata_.back());
+        strata_.pop_back();
+        ++version_;
+    }
+
+    Arena& arena_;
+    std::vector<std::unique_ptr<Stratum>> strata_;
+    Stratum* splitting_ = nullptr;
+    double span_ = 0;
+    u32 path_;
+    u32 count_ = 0;
+    u32 version_ = 0;
+    bool triggered_;
+};
+
+}  // namespace rigel::matching

@@ -6,6 +6,7 @@ What a source needs beyond a C compiler it says itself in its first lines, in Cy
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -24,5 +25,7 @@ setup(
         ],
         build_dir="build/cython",  # keeps generated code out of the source tree
         language_level=3,
-    )
+        nthreads=os.cpu_count() or 1,
+    ),
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
 )

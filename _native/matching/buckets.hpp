@@ -54,7 +54,7 @@ static_assert(sizeof(Member) == 32);
 // What a bucket's members have in common beyond its scope's.
 enum Access : u8 { BY_SELECTOR, BY_VALUE, BY_CHANGED_VALUE, BY_CHANGE, BY_SERVICE_PATH };
 
-struct Scope;
+class Scope;
 
 struct Bucket {
     enum State : u8 { CHAIN, BLOCK, SCOPE };
@@ -63,7 +63,7 @@ struct Bucket {
     union {
         u32 head;  // CHAIN
         Block* block;
-        u32 scope;
+        Scope* scope;
         u32 next_free;
     };
     u32 count;   // members here and below
@@ -144,32 +144,52 @@ class Remainder {
     u32 count_ = 0;
 };
 
-struct Scope {
-    Scope(Arena& arena, u64 seed)
-        : strata_numbers(arena, seed), buckets(arena, seed), remainder(arena), arena_(arena) {}
-
-    std::vector<Step> steps;  // from the selectors to here
-    u32 bucket = NONE;        // whose scope it is
-    u32 count = 0;            // members posted here and below
+class alignas(64) Scope {
+  public:
+    Scope(Arena& arena, u64 seed, u32 scope_number)
+        : remainder(arena),
+          buckets(arena, seed),
+          number(scope_number),
+          arena_(arena),
+          strata_numbers_(arena, seed) {}
 
     // A stratum and when it is looked at, so that a walk over all of them reads no more than it
     // has to.
     struct Probe {
         const Stratum* stratum;
+        Block* only;  // as of Stratum::only_block
         u32 path;
+        Stratum::Kind kind;
         bool triggered;
     };
 
+    // What every event looks at comes first.
+
     std::vector<std::unique_ptr<Strata>> strata;
-    std::vector<Probe> probes;  // of all strata
-    HashTable strata_numbers;  // by strata_key
-    HashTable buckets;         // by bucket_key
+
+    // All strata. Made anew when they have changed.
+    const std::vector<Probe>& probes() const {
+        if (is_stale_) list_probes();
+        return probes_;
+    }
+
+  private:
+    mutable std::vector<Probe> probes_;
+    mutable bool is_stale_ = false;
+
+  public:
     // Buckets by kind of access, so that an event does not ask for what is not there.
     u32 value_buckets = 0;
     u32 change_buckets = 0;
     u32 service_path_buckets = 0;
     std::unique_ptr<geoscope::RTree> places;
     Remainder remainder;
+    HashTable buckets;  // by bucket_key
+
+    std::vector<Step> steps;  // from the selectors to here
+    u32 number;               // of this scope
+    u32 bucket = NONE;        // whose scope it is
+    u32 count = 0;            // members posted here and below
 
     static u64 strata_key(u32 path, bool triggered) { return u64{path} << 1 | triggered; }
     static u64 bucket_key(Access access, u32 path, u64 key) {
@@ -177,7 +197,7 @@ struct Scope {
     }
 
     Strata* find_strata(u32 path, bool triggered) const {
-        const u32* number = strata_numbers.find(strata_key(path, triggered));
+        const u32* number = strata_numbers_.find(strata_key(path, triggered));
         return number == nullptr ? nullptr : strata[*number].get();
     }
 
@@ -185,7 +205,7 @@ struct Scope {
         if (Strata* known = find_strata(path, triggered)) return *known;
         strata.reserve(strata.size() + 1);
         auto added = std::make_unique<Strata>(arena_, path, triggered);
-        strata_numbers.insert(strata_key(path, triggered), static_cast<u32>(strata.size()));
+        strata_numbers_.insert(strata_key(path, triggered), static_cast<u32>(strata.size()));
         strata.push_back(std::move(added));
         return *strata.back();
     }
@@ -193,15 +213,14 @@ struct Scope {
     void insert_range(Strata& ranges, const Posting& posting, double span) {
         const u32 version = ranges.version();
         ranges.insert(posting, span);
-        if (ranges.version() != version) list_probes();
+        if (ranges.version() != version) is_stale_ = true;
     }
 
     bool erase_range(Strata& ranges, float lower, float upper, u32 member) {
         const u32 version = ranges.version();
         const bool found = ranges.erase(lower, upper, member);
-        const bool changed = ranges.version() != version;
+        if (ranges.version() != version || ranges.count() == 0) is_stale_ = true;
         drop_if_empty(ranges);
-        if (changed) list_probes();
         return found;
     }
 
@@ -219,38 +238,40 @@ struct Scope {
 
     std::size_t memory_bytes() const {
         std::size_t bytes = sizeof *this + steps.capacity() * sizeof(Step) +
-                            strata.capacity() * sizeof(void*) + strata_numbers.memory_bytes() +
+                            strata.capacity() * sizeof(void*) + strata_numbers_.memory_bytes() +
                             buckets.memory_bytes() + remainder.memory_bytes();
         for (const auto& ranges : strata) bytes += ranges->memory_bytes();
         if (places != nullptr) bytes += places->memory_bytes();
-        return bytes + probes.capacity() * sizeof(Probe);
+        return bytes + probes_.capacity() * sizeof(Probe);
     }
 
   private:
-    // Rare: strata come and go when ranges of other widths do.
-    void list_probes() {
-        probes.clear();
+    void list_probes() const {
+        probes_.clear();
         for (const auto& ranges : strata) {
             ranges->for_each_stratum([&](const Stratum& stratum) {
-                probes.push_back({&stratum, ranges->path(), ranges->triggered()});
+                probes_.push_back({&stratum, stratum.only_block(), ranges->path(), stratum.kind(),
+                                   ranges->triggered()});
             });
         }
+        is_stale_ = false;
     }
 
     void drop_if_empty(Strata& emptied) {
         if (emptied.count() != 0) return;
         const u64 key = strata_key(emptied.path(), emptied.triggered());
-        const u32 number = *strata_numbers.find(key);
-        strata_numbers.erase(key);
+        const u32 number = *strata_numbers_.find(key);
+        strata_numbers_.erase(key);
         if (number + 1 != strata.size()) {
             Strata& last = *strata.back();
-            *strata_numbers.find(strata_key(last.path(), last.triggered())) = number;
+            *strata_numbers_.find(strata_key(last.path(), last.triggered())) = number;
             std::swap(strata[number], strata.back());
         }
         strata.pop_back();
     }
 
     Arena& arena_;
+    HashTable strata_numbers_;  // by strata_key
 };
 
 }  // namespace rigel::matching

@@ -53,8 +53,8 @@ inline void Placement::check() const {
             }
         } else {
             ++living_scopes;
-            require(scopes_[bucket.scope]->bucket == number &&
-                        scopes_[bucket.scope]->count == bucket.count,
+            require(scopes_[bucket.scope->number].get() == bucket.scope &&
+                        bucket.scope->bucket == number && bucket.scope->count == bucket.count,
                     "a scope is not that of its bucket");
         }
     }
@@ -81,15 +81,16 @@ inline void Placement::check() const {
         u64 changes = 0, strata_count = 0;
         for (u32 i = 0; i < scope.strata.size(); ++i) {
             const Strata& strata = *scope.strata[i];
-            const u32* found =
-                scope.strata_numbers.find(Scope::strata_key(strata.path(), strata.triggered()));
-            require(found != nullptr && *found == i && strata.count() != 0,
+            require(scope.find_strata(strata.path(), strata.triggered()) == &strata &&
+                        strata.count() != 0,
                     "ranges cannot be found");
             strata.check();
             strata.for_each_stratum([&](const Stratum& stratum) {
-                require(std::any_of(scope.probes.begin(), scope.probes.end(),
+                const auto& probes = scope.probes();
+                require(std::any_of(probes.begin(), probes.end(),
                                     [&](const Scope::Probe& probe) {
                                         return probe.stratum == &stratum &&
+                                               probe.only == stratum.only_block() &&
                                                probe.path == strata.path() &&
                                                probe.triggered == strata.triggered();
                                     }),
@@ -118,7 +119,7 @@ inline void Placement::check() const {
                 ++here;
             }
         }
-        require(strata_count == scope.probes.size(), "a stratum that is gone is looked at");
+        require(strata_count == scope.probes().size(), "a stratum that is gone is looked at");
         require(changes == posted_changes, "a scope has miscounted its changes");
         require(boxes == (scope.places == nullptr ? 0 : scope.places->size()),
                 "a scope has miscounted its places");

@@ -65,11 +65,13 @@ inline void release_memory(void* memory, std::size_t bytes) noexcept {
     }
 }
 
-// An array that grows by segments, each twice as large as the one before.
-template <class T>
+// An array that grows by segments, each twice as large as the one before; the first one has
+// 2^FIRST_BITS elements, few, as most tenants have few subscriptions. The kernel may take some
+// milliseconds for a new huge page: arrays that grow together should differ in FIRST_BITS, so
+// that they do not come to new pages with the same insertion.
+template <class T, u32 FIRST_BITS = 6>
 class Segments {
     static_assert(std::is_trivially_copyable_v<T>);
-    static constexpr u32 FIRST_BITS = 6;  // 64 elements: a tenant with few subscriptions is small
     static constexpr u32 FIRST = 1u << FIRST_BITS;
 
   public:
@@ -123,7 +125,7 @@ class Segments {
 };
 
 // Numbered elements that can be given back. T has `u32& free_link()`.
-template <class T>
+template <class T, u32 FIRST_BITS = 6>
 class Pool {
   public:
     T& operator[](u32 i) { return elements_[i]; }
@@ -153,7 +155,7 @@ class Pool {
     std::size_t memory_bytes() const { return elements_.memory_bytes(); }
 
   private:
-    Segments<T> elements_;
+    Segments<T, FIRST_BITS> elements_;
     u32 free_ = NONE;
     u32 free_count_ = 0;
 };

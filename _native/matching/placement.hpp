@@ -39,7 +39,6 @@ class Placement {
     void prefetch_top(u64 selector_key) const { tops_.prefetch(selector_key); }
     const Bucket& bucket(u32 number) const { return buckets_[number]; }
     void prefetch_bucket(u32 number) const { buckets_.prefetch(number); }
-    const Scope& scope(u32 number) const { return *scopes_[number]; }
     // How many buckets there are of selectors with these kinds.
     u32 tops_of(Term::Kind id, Term::Kind type) const { return tops_by_kind_[id][type]; }
 
@@ -144,8 +143,9 @@ class Placement {
         const Bucket bucket = buckets_[number];
         if (bucket.state == Bucket::BLOCK) Block::release(blocks_, bucket.block);
         if (bucket.state == Bucket::SCOPE) {
-            scopes_[bucket.scope].reset();
-            free_scopes_.push_back(bucket.scope);
+            const u32 scope = bucket.scope->number;
+            scopes_[scope].reset();
+            free_scopes_.push_back(scope);
         }
         if (bucket.parent == NONE) {
             const Selector selector = Selector::from_key(bucket.key);
@@ -189,7 +189,7 @@ class Placement {
         Bucket& bucket = buckets_[number];
         ++bucket.count;
         if (bucket.state == Bucket::SCOPE) {
-            add_to_scope(bucket.scope, member);
+            add_to_scope(bucket.scope->number, member);
         } else if (bucket.state == Bucket::BLOCK) {
             append_to_block(number, member);
             if (bucket.count > block_) make_scope(number);
@@ -257,7 +257,6 @@ class Placement {
     }
 
     void make_scope(u32 number) {
-        auto scope = std::make_unique<Scope>(blocks_, seed_);
         u32 scope_number;
         if (free_scopes_.empty()) {
             scope_number = static_cast<u32>(scopes_.size());
@@ -267,6 +266,7 @@ class Placement {
             scope_number = free_scopes_.back();
             free_scopes_.pop_back();
         }
+        auto scope = std::make_unique<Scope>(blocks_, seed_, scope_number);
         Bucket& bucket = buckets_[number];
         if (bucket.parent != NONE) {
             scope->steps = scopes_[bucket.parent]->steps;
@@ -275,7 +275,7 @@ class Placement {
         scope->bucket = number;
         Block* block = bucket.block;
         bucket.state = Bucket::SCOPE;
-        bucket.scope = scope_number;
+        bucket.scope = scope.get();
         scopes_[scope_number] = std::move(scope);
         for (u32 i = 0; i < block->count; ++i) add_to_scope(scope_number, block->member(i));
         Block::release(blocks_, block);
@@ -599,7 +599,7 @@ class Placement {
     u32 block_;
     HashTable tops_;  // by Selector::key
     u32 tops_by_kind_[3][3] = {};
-    Pool<Bucket> buckets_;
+    Pool<Bucket, 5> buckets_;  // beside the members, see Segments
     std::vector<std::unique_ptr<Scope>> scopes_;
     std::vector<u32> free_scopes_;
 };

@@ -144,6 +144,7 @@ class alignas(64) Block {
         block->count = 0;
         block->capacity_ = is_ranged ? std::min(room, MAX_RANGES) : room;
         block->seconds_count_ = 0;
+        block->width_max_ = 0;
         block->words_ = words;
         block->address_ = address;
         block->is_ranged_ = is_ranged;
@@ -227,14 +228,17 @@ class alignas(64) Block {
         for (u32 i = 0; i < count; ++i) {
             seconds_found += seconds()[i].path() != 0;
             if (is_ranged_ && i % GROUP == 0 && firsts_[i / GROUP] != lower(i)) return false;
+            if (is_ranged_ && width(i) > width_max_) return false;
         }
         return seconds_found == seconds_count_;
     }
 
     // --- Scans
 
-    // Where postings with lower ends of at least `begin` may begin, by groups.
-    u32 begin_of(double begin) const {
+    // Where postings that reach up to x may begin, by groups. Floats near x may be rounded by
+    // half of their last place, which the factor covers.
+    u32 begin_of(float x) const {
+        const double begin = static_cast<double>(x) - static_cast<double>(width_max_) * 1.000001;
         u32 groups = 0;
         for (u32 g = 1; g < GROUPS; ++g) groups += static_cast<double>(firsts_[g]) < begin;
         return groups * GROUP;
@@ -319,6 +323,7 @@ class alignas(64) Block {
         seconds_count_ += seconds()[i].path() != 0;
         if (is_ranged_) {
             ranges()[i] = {posting.lower, posting.upper, posting.member};
+            width_max_ = std::max(width_max_, posting.upper - posting.lower);
         } else {
             crowd()[i] = posting.member;
         }
@@ -388,6 +393,7 @@ class alignas(64) Block {
     u32 words_;
     u32 address_;
     u32 is_ranged_;
+    float width_max_;  // of all that were in it
     float firsts_[GROUPS];
 };
 static_assert(sizeof(Block) == 64);

@@ -46,10 +46,10 @@ class Search {
 
   private:
     static constexpr u64 EVENTS_PER_SAMPLE = 64;  // whose numbers the estimates get to know
-    // Strata of a scope for each value of the event up to which all are looked at one after the
+    // Paths of a scope for each value of the event up to which all are looked at one after the
     // other, instead of by path.
-    static constexpr std::size_t PROBES_PER_VALUE = 8;
-    static constexpr u32 AHEAD = 8;               // candidates whose memory is asked for
+    static constexpr std::size_t STRATA_PER_VALUE = 4;
+    static constexpr u32 TOGETHER = 16;  // candidates whose memory is asked for at once
 
     // --- What the event has, by path
 
@@ -149,6 +149,9 @@ class Search {
                 __builtin_prefetch(bucket.block);
             } else if (bucket.state == Bucket::CHAIN) {
                 members_.prefetch(bucket.head);
+            } else {
+                const auto* scope = reinterpret_cast<const char*>(bucket.scope);
+                for (u32 line = 0; line < 3; ++line) __builtin_prefetch(scope + 64 * line);
             }
         }
         for (u32 i = begin; i < end; ++i) {
@@ -162,7 +165,7 @@ class Search {
             } else if (bucket.state == Bucket::BLOCK) {
                 bucket.block->scan_all<LISTS>(numbers(), candidates_);
             } else {
-                match_scope<LISTS>(placement_.scope(bucket.scope), event);
+                match_scope<LISTS>(*bucket.scope, event);
             }
         }
         pending_.resize(begin);
@@ -223,11 +226,12 @@ class Search {
     template <bool LISTS>
     void match_ranges(const Scope& scope, const Event& event) {
         stabs_.clear();
-        if (!LISTS && scope.probes.size() <= PROBES_PER_VALUE * event.values.size()) {
-            for (const Scope::Probe& probe : scope.probes) {
+        if (!LISTS && scope.strata.size() <= STRATA_PER_VALUE * event.values.size()) {
+            for (const Scope::Probe& probe : scope.probes()) {
                 const float x = low_[probe.path];
                 if (x != x || (probe.triggered && facts_.sets[probe.path] == 0)) continue;
-                stabs_.push_back(Stratum::make_stab(*probe.stratum, x));
+                stabs_.push_back(
+                    Stratum::make_stab(probe.stratum, probe.kind, probe.only, x));
             }
         } else {
             for (const Value& value : event.values) {
@@ -252,7 +256,8 @@ class Search {
     void add_stabs(const Strata* strata, float x) {
         if (strata == nullptr) return;
         strata->for_each_stratum([&](const Stratum& stratum) {
-            stabs_.push_back(Stratum::make_stab(stratum, x));
+            stabs_.push_back(
+                Stratum::make_stab(&stratum, stratum.kind(), stratum.only_block(), x));
         });
     }
 
@@ -260,19 +265,27 @@ class Search {
 
     void verify() {
         const u32 count = candidates_.size();
-        for (u32 i = 0; i < std::min(count, AHEAD); ++i) members_.prefetch(candidates_[i]);
-        for (u32 i = 0; i < count; ++i) {
-            if (i + AHEAD < count) members_.prefetch(candidates_[i + AHEAD]);
-            if (i + AHEAD / 2 < count) {
-                const Member& coming = members_[candidates_[i + AHEAD / 2]];
-                if (coming.flags & HAS_CONDITIONS) verification_.prefetch(coming);
+        fetch_members(0);
+        for (u32 begin = 0; begin < count; begin += TOGETHER) {
+            const u32 end = std::min(count, begin + TOGETHER);
+            fetch_members(end);
+            for (u32 i = begin; i < end; ++i) {
+                const Member& member = members_[candidates_[i]];
+                if (member.flags & HAS_CONDITIONS) verification_.prefetch(member);
             }
-            const Member& member = members_[candidates_[i]];
-            if (!verification_.holds(member, facts_)) continue;
-            (member.flags & TO_VERIFY ? found_.unsure : found_.sure).push_back(member.handle);
+            for (u32 i = begin; i < end; ++i) {
+                const Member& member = members_[candidates_[i]];
+                if (!verification_.holds(member, facts_)) continue;
+                (member.flags & TO_VERIFY ? found_.unsure : found_.sure).push_back(member.handle);
+            }
         }
         sort_once(found_.sure);
         sort_once(found_.unsure);
+    }
+
+    void fetch_members(u32 begin) {
+        const u32 end = std::min(candidates_.size(), begin + TOGETHER);
+        for (u32 i = begin; i < end; ++i) members_.prefetch(candidates_[i]);
     }
 
     // A subscription can be found by several members, or one by several values of a list.

@@ -153,23 +153,28 @@ class Stratum {
 
     // --- Stabbing, in steps so that the cache misses of several strata overlap
 
+    // The only block, nullptr if there are others or none.
+    Block* only_block() const { return blocks_.size() == 1 ? blocks_[0] : nullptr; }
+
     struct Stab {
         const Stratum* stratum;
+        Block *first, *last;  // nullptr for none
         float x;
-        u32 first, last;  // blocks; first > last for none
-        u32 from, to;     // in the first, in the last
+        u32 first_number, last_number;
+        u32 from, to;  // in the first, in the last
     };
 
-    static Stab make_stab(const Stratum& stratum, float x) {
-        const auto* memory = reinterpret_cast<const char*>(&stratum);
-        __builtin_prefetch(memory);
-        __builtin_prefetch(memory + 64);
-        return {&stratum, x, 1, 0, 0, 0};
+    // `only`: the stratum's only block, which is all that is needed then.
+    static Stab make_stab(const Stratum* stratum, Kind kind, Block* only, float x) {
+        const auto* memory = reinterpret_cast<const char*>(stratum);
+        __builtin_prefetch(only == nullptr ? memory : reinterpret_cast<const char*>(only));
+        if (only == nullptr) __builtin_prefetch(memory + 64);
+        return {stratum, only, only, kind == BELOW ? -x : x, 0, 0, 0, 0};
     }
 
     static void begin_stab(Stab& stab) {
+        if (stab.first != nullptr) return;
         const Stratum& stratum = *stab.stratum;
-        if (stratum.kind_ == BELOW) stab.x = -stab.x;
         const auto* firsts = reinterpret_cast<const char*>(stratum.firsts_.data());
         __builtin_prefetch(firsts);
         __builtin_prefetch(firsts + stratum.firsts_.size() / 2 * sizeof(float));
@@ -177,50 +182,55 @@ class Stratum {
     }
 
     static void find_blocks(Stab& stab) {
+        if (stab.first != nullptr) return;
         const Stratum& stratum = *stab.stratum;
         const float* firsts = stratum.firsts_.data();
         const u32 count = stratum.block_count();
         if (count == 0 || !(firsts[0] <= stab.x)) return;
-        stab.last = static_cast<u32>(std::upper_bound(firsts, firsts + count, stab.x) - firsts) - 1;
-        stab.first = 0;
+        const u32 last =
+            static_cast<u32>(std::upper_bound(firsts, firsts + count, stab.x) - firsts) - 1;
+        u32 first = 0;
         if (stratum.kind_ == BETWEEN) {
             // Those before may still reach x; mostly it is the same block or the one before.
             const double begin = stratum.begin_of(stab.x);
-            stab.first = stab.last;
-            while (stab.first != 0 && static_cast<double>(firsts[stab.first]) >= begin) {
-                --stab.first;
-            }
+            first = last;
+            while (first != 0 && static_cast<double>(firsts[first]) >= begin) --first;
         }
-        __builtin_prefetch(stratum.blocks_[stab.first]);
-        __builtin_prefetch(stratum.blocks_[stab.last]);
+        stab.first_number = first;
+        stab.last_number = last;
+        stab.first = stratum.blocks_[first];
+        stab.last = stratum.blocks_[last];
+        __builtin_prefetch(stab.first);
+        __builtin_prefetch(stab.last);
     }
 
     static void find_ranges(Stab& stab) {
-        if (stab.first > stab.last) return;
-        const Stratum& stratum = *stab.stratum;
-        Block* first = stratum.blocks_[stab.first];
-        Block* last = stratum.blocks_[stab.last];
-        if (stratum.kind_ == BETWEEN) stab.from = first->begin_of(stratum.begin_of(stab.x));
-        stab.to = last->end_of(stab.x);
-        if (first == last) {
-            first->prefetch(stab.from, stab.to);
+        if (stab.first == nullptr) return;
+        stab.from = stab.first->begin_of(stab.x);
+        stab.to = stab.last->end_of(stab.x);
+        if (stab.first == stab.last) {
+            stab.first->prefetch(stab.from, stab.to);
         } else {
-            first->prefetch(stab.from, first->count);
-            last->prefetch(0, stab.to);
+            stab.first->prefetch(stab.from, stab.first->count);
+            stab.last->prefetch(0, stab.to);
         }
     }
 
     template <bool LISTS>
     static void scan(const Stab& stab, const Numbers& numbers, Candidates& found,
                      std::vector<Hit>& hits) {
-        const Stratum& stratum = *stab.stratum;
-        for (u32 at = stab.first; at <= stab.last; ++at) {
-            Block* block = stratum.blocks_[at];
-            if (at + 1 < stab.last) __builtin_prefetch(stratum.blocks_[at + 1]);
-            block->scan_ranges<LISTS>(at == stab.first ? stab.from : 0,
-                                      at == stab.last ? stab.to : block->count, stab.x, numbers,
-                                      found, hits);
+        if (stab.first == nullptr) return;
+        if (stab.first == stab.last) {
+            stab.first->scan_ranges<LISTS>(stab.from, stab.to, stab.x, numbers, found, hits);
+            return;
         }
+        const auto& blocks = stab.stratum->blocks_;
+        stab.first->scan_ranges<LISTS>(stab.from, stab.first->count, stab.x, numbers, found, hits);
+        for (u32 at = stab.first_number + 1; at < stab.last_number; ++at) {
+            __builtin_prefetch(blocks[at + 1]);
+            blocks[at]->scan_ranges<LISTS>(0, blocks[at]->count, stab.x, numbers, found, hits);
+        }
+        stab.last->scan_ranges<LISTS>(0, stab.to, stab.x, numbers, found, hits);
     }
 
     template <class Visit>
@@ -448,7 +458,9 @@ class Strata {
     void insert(Posting posting, double span) {
         const Stratum::Kind kind = turn(posting.lower, posting.upper);
         Stratum& stratum = stratum_for(kind, Stratum::width_of(posting));
+        const Block* only = stratum.only_block();
         stratum.insert(posting);
+        if (stratum.only_block() != only) ++version_;
         ++count_;
         if (splitting_ != nullptr) {
             continue_split();
@@ -462,12 +474,14 @@ class Strata {
         const Stratum::Kind kind = turn(lower, upper);
         const float width = upper - lower;
         Stratum* stratum = find(kind, width);
+        const Block* only = stratum == nullptr ? nullptr : stratum->only_block();
         bool found = stratum != nullptr && stratum->erase(lower, member);
         if (!found && splitting_ != nullptr && kind == Stratum::BETWEEN) {
             stratum = splitting_;  // it was not moved yet
             found = stratum->erase(lower, member);
         }
         if (!found) return false;
+        if (stratum->only_block() != only) ++version_;
         --count_;
         if (splitting_ != nullptr) {
             continue_split();
@@ -477,7 +491,7 @@ class Strata {
         return true;
     }
 
-    // Changes with the strata there are.
+    // Changes with the strata there are, and with the only block of one.
     u32 version() const { return version_; }
 
     template <class Visit>
@@ -558,6 +572,7 @@ class Strata {
 
     void continue_split() {
         Stratum* narrow = splitting_;
+        ++version_;
         if (!narrow->continue_split()) return;
         splitting_ = nullptr;
         Stratum* wide = find(Stratum::BETWEEN, narrow->width_to());

@@ -141,10 +141,13 @@ def _is_address(host: str) -> bool:
 
 
 def _make_tls(insecure: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
     if insecure:
+        # Without the system's certificates, which take most of a tenth of a second to load.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    else:
+        context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -84,7 +84,7 @@ class SubscriptionIndex:
     members that are scanned one by one before they get a structure; for tests of it.
 
     For one thread; `match_many` lets others run, and what they call here meanwhile raises
-    RuntimeError. Costs of matching follow the hits, see docs/matcher.md.
+    RuntimeError. Costs of matching follow the hits, see docs/architecture.md.
     """
 
     def __new__(

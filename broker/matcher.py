@@ -1,7 +1,7 @@
 """Which subscriptions an event triggers: the index of subscriptions and the exact test.
 
 One index per tenant. The native index finds subscriptions by what their conditions have that
-events must have (docs/matcher.md) and decides most of them; `is_triggered` is the definition of
+events must have (docs/architecture.md) and decides most of them; `is_triggered` is the definition of
 what triggers, and decides those that the index leaves open: regular expressions in queries,
 exact geometry, builtin attributes, numbers too large for doubles.
 

@@ -1,9 +1,9 @@
 """Which subscriptions an event triggers: the index of subscriptions and the exact test.
 
 One index per tenant. The native index finds subscriptions by what their conditions have that
-events must have (docs/architecture.md) and decides most of them; `is_triggered` is the definition of
-what triggers, and decides those that the index leaves open: regular expressions in queries,
-exact geometry, builtin attributes, numbers too large for doubles.
+events must have (docs/architecture.md) and decides most of them; `is_triggered` is the
+definition of what triggers, and decides those that the index leaves open: regular expressions
+in queries, exact geometry, builtin attributes, numbers too large for doubles.
 
 Costs with 1 000 000 subscriptions: a few microseconds an event and 2 us for each subscription
 that has to be tested, add about 5 us, remove 2 us.

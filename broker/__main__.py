@@ -14,8 +14,8 @@ from pathlib import Path
 import uvloop
 
 from broker import logs
-from broker.engine import StateError
 from broker.journal import JournalError
+from broker.records import StateError
 from broker.server import Server, stop_on_signals
 from broker.settings import Settings, SettingsError
 from rigel import __version__

@@ -15,7 +15,8 @@ from typing import Final
 from _native.kernel import UpdateKernel
 from broker import records
 from broker.deprecations import Deprecations
-from broker.journal import MAX_KEY_BYTES, MAX_PAYLOAD_BYTES
+from broker.document_size import LARGE_DOCUMENT_BYTES, admit_document
+from broker.journal import MAX_PAYLOAD_BYTES
 from broker.location import LocationRule, Locations, touches_location
 from broker.messages import MessageRules
 from broker.object_ids import ObjectIds
@@ -24,7 +25,12 @@ from broker.outbox import KIND as KEPT_NOTIFICATION
 from broker.outbox import DeliveryRules, Outbox
 from broker.ports import JournalPort, NotifierPort
 from broker.publisher import Publisher
-from broker.tenant import Tenant
+from broker.records import StateError
+from broker.registrations import REGISTRATION_NOT_FOUND as REGISTRATION_NOT_FOUND
+from broker.registrations import Registrations
+from broker.subscriptions import SUBSCRIPTION_NOT_FOUND as SUBSCRIPTION_NOT_FOUND
+from broker.subscriptions import Subscriptions
+from broker.tenant import Tenant, Tenants
 from broker.update import (
     PLAIN_UPDATE,
     UPDATE_RULES,
@@ -37,7 +43,6 @@ from ngsi.errors import (
     BadRequest,
     NgsiError,
     NotFound,
-    RequestEntityTooLarge,
     TooManyResults,
     Unprocessable,
 )
@@ -59,21 +64,12 @@ from ngsi.syntax import MAX_IDENTITY_LENGTH
 from ngsi.v2.entities import WRONG_EXPIRY
 
 ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
-SUBSCRIPTION_NOT_FOUND = "The requested subscription has not been found. Check id"
-REGISTRATION_NOT_FOUND = "The requested registration has not been found. Check id"
 
 # A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
 _APPEND: Final = UpdateAction.APPEND
 _APPEND_STRICT: Final = UpdateAction.APPEND_STRICT
 _DELETE: Final = UpdateAction.DELETE
 _UPDATE: Final = UpdateAction.UPDATE
-
-# Smaller documents find room in what every change is admitted with.
-_LARGE_DOCUMENT_BYTES = 1024 * 1024
-
-
-class StateError(Exception):
-    """What the journal kept is whole, but not of this version's making."""
 
 
 class Engine:
@@ -92,7 +88,7 @@ class Engine:
         self.deprecations = deprecations
         self._journal = journal
         self._clock = clock
-        self._tenants: dict[str, Tenant] = {}
+        self._tenants = Tenants()
         self._location_rule = LocationRule(several=multi_location)
         self._publisher = Publisher(journal, notifier, clock, rules, delivery_rules, self._tenants)
         self._kernel = UpdateKernel(
@@ -101,12 +97,12 @@ class Engine:
             expiry=DATE_EXPIRES,
             journal=journal,
             clock=clock,
-            max_document=_LARGE_DOCUMENT_BYTES,
+            max_document=LARGE_DOCUMENT_BYTES,
             max_size=MAX_PAYLOAD_BYTES,
         )
+        self._subscriptions = Subscriptions(journal, self._tenants, self._publisher.outbox)
+        self._registrations = Registrations(journal, self._tenants)
         self._ids = ObjectIds(clock)
-        # With counters not yet journaled, and their tenants.
-        self._forwarded: dict[Registration, str] = {}
 
     def restore(self) -> None:
         """Take over what the journal kept; once, before anything else.
@@ -123,43 +119,24 @@ class Engine:
                     entity.expires = _expiry(entity.attributes)
                     entities.append((tenant, entity))
                 elif kind == records.SUBSCRIPTION:
-                    subscription = records.decode_stored_subscription(identity, document)
-                    self._own(tenant).subscriptions[subscription.id] = subscription
+                    self._subscriptions.restore(tenant, identity, document)
                 elif kind == records.REGISTRATION:
-                    registration = records.decode_stored_registration(identity, document)
-                    self._own(tenant).registrations[registration.id] = registration
+                    self._registrations.restore(tenant, identity, document)
                 elif kind == KEPT_NOTIFICATION:
                     self._publisher.outbox.restore(tenant, identity, document)
                 else:
                     raise ValueError(f"unknown kind of record {kind!r}")
-            except (NgsiError, AttributeError, LookupError, TypeError, ValueError) as error:
-                raise StateError(
-                    f"the journal's document of {key!r} is unreadable: {error}"
-                ) from error
+            except records.UNREADABLE as error:
+                raise StateError(key, error) from error
         entities.sort(key=lambda item: item[1].sequence)
         for tenant, entity in entities:
-            self._own(tenant).entities.insert(entity)
-        for state in self._tenants.values():
-            # Ids grow with time, so their order is that of creation.
-            subscriptions = sorted(state.subscriptions.items())
-            state.subscriptions.clear()
-            for _, subscription in subscriptions:
-                state.put_subscription(subscription)
-            registrations = sorted(state.registrations.items())
-            state.registrations.clear()
-            for _, registration in registrations:
-                state.put_registration(registration)
+            self._tenants.own(tenant).entities.insert(entity)
+        self._subscriptions.end_restore()
+        self._registrations.end_restore()
 
     def tenant(self, name: str) -> Tenant:
         """The tenant of that name, to be read; one without content is not kept."""
         return self._tenants.get(name) or Tenant(name)
-
-    def _own(self, name: str) -> Tenant:
-        """The tenant of that name, to get content."""
-        tenant = self._tenants.get(name)
-        if tenant is None:
-            tenant = self._tenants[name] = Tenant(name)
-        return tenant
 
     def tenants(self) -> list[Tenant]:
         """All tenants that had content so far."""
@@ -380,7 +357,7 @@ class Engine:
         entity.set_locations(locations)
         entity.expires = expires
         document = records.encode_entity(entity, attributes, entity.locations, now)
-        entity.size = self._check_size(document, "entity")
+        entity.size = admit_document(self._journal, document, "entity")
         self._journal.put(records.entity_key(tenant.name, entity), document)
         self._tenants.setdefault(tenant.name, tenant)
         tenant.entities.insert(entity)
@@ -462,8 +439,8 @@ class Engine:
         if not is_patch:
             document = records.encode_changed_entity(entity, change, names, now)
             size = len(document)
-            if size > _LARGE_DOCUMENT_BYTES:
-                self._check_size(document, "entity")
+            if size > LARGE_DOCUMENT_BYTES:
+                admit_document(self._journal, document, "entity")
         # Nothing was changed so far, and nothing fails from here on.
         if moved is not None:
             tenant.entities.move(entity, moved)
@@ -497,28 +474,11 @@ class Engine:
 
     def journal_counters(self) -> None:
         """Give the journal the counters that changed; called once a second and at the end."""
-        if not self._publisher.has_progress and not self._forwarded:
+        if not self._publisher.has_progress and not self._registrations.has_progress:
             return
         self._journal.admit()
         self._publisher.journal_progress()
-        forwarded, self._forwarded = self._forwarded, {}
-        for registration, tenant in forwarded.items():
-            if self.tenant(tenant).registrations.get(registration.id) is registration:
-                self._journal.patch(
-                    records.registration_key(tenant, registration.id),
-                    records.encode_forwarding(registration),
-                )
-
-    def _check_size(self, document: bytes, what: str) -> int:
-        """The bytes of a document that can be kept; raises what the client hears otherwise."""
-        size = len(document)
-        if size > MAX_PAYLOAD_BYTES:
-            raise RequestEntityTooLarge(
-                f"{what} size: {size}, max size supported: {MAX_PAYLOAD_BYTES}"
-            )
-        if size > _LARGE_DOCUMENT_BYTES:
-            self._journal.admit(size + MAX_KEY_BYTES)
-        return size
+        self._registrations.journal_progress()
 
     # Subscriptions
 
@@ -528,52 +488,29 @@ class Engine:
 
     def put_subscription(self, tenant_name: str, subscription: Subscription) -> None:
         """Add a subscription or replace the one of that id."""
-        self._journal.admit()
-        document = records.encode_subscription(subscription)
-        self._check_size(document, "subscription")
-        self._journal.put(records.subscription_key(tenant_name, subscription.id), document)
-        self._own(tenant_name).put_subscription(subscription)
+        self._subscriptions.put(tenant_name, subscription)
 
     def subscription(self, tenant_name: str, subscription_id: str) -> Subscription:
-        """The subscription of that id; raises NotFound."""
-        tenant = self._tenants.get(tenant_name)
-        subscription = None if tenant is None else tenant.subscriptions.get(subscription_id)
-        if subscription is None:
-            raise NotFound(SUBSCRIPTION_NOT_FOUND)
-        return subscription
+        """The subscription of that id, to be looked at now and not kept; raises NotFound."""
+        return self._subscriptions.find(tenant_name, subscription_id)
 
     def remove_subscription(self, tenant_name: str, subscription_id: str) -> None:
         """Remove the subscription of that id; raises NotFound."""
-        self.subscription(tenant_name, subscription_id)
-        self._journal.admit()
-        self.tenant(tenant_name).remove_subscription(subscription_id)
-        self._journal.delete(records.subscription_key(tenant_name, subscription_id))
-        self._publisher.outbox.remove(tenant_name, subscription_id)
+        self._subscriptions.remove(tenant_name, subscription_id)
 
     # Registrations
 
     def put_registration(self, tenant_name: str, registration: Registration) -> None:
         """Add a registration or replace the one of that id."""
-        self._journal.admit()
-        document = records.encode_registration(registration)
-        self._check_size(document, "registration")
-        self._journal.put(records.registration_key(tenant_name, registration.id), document)
-        self._own(tenant_name).put_registration(registration)
+        self._registrations.put(tenant_name, registration)
 
     def registration(self, tenant_name: str, registration_id: str) -> Registration:
         """The registration of that id; raises NotFound."""
-        tenant = self._tenants.get(tenant_name)
-        registration = None if tenant is None else tenant.registrations.get(registration_id)
-        if registration is None:
-            raise NotFound(REGISTRATION_NOT_FOUND)
-        return registration
+        return self._registrations.find(tenant_name, registration_id)
 
     def remove_registration(self, tenant_name: str, registration_id: str) -> None:
         """Remove the registration of that id; raises NotFound."""
-        self.registration(tenant_name, registration_id)
-        self._journal.admit()
-        self.tenant(tenant_name).remove_registration(registration_id)
-        self._journal.delete(records.registration_key(tenant_name, registration_id))
+        self._registrations.remove(tenant_name, registration_id)
 
     def has_providers(self, tenant_name: str) -> bool:
         """Whether requests to the tenant may have to be forwarded to context providers."""
@@ -584,18 +521,7 @@ class Engine:
         self, tenant_name: str, registration: Registration, at: float, is_success: bool
     ) -> None:
         """Count one forwarded request and how it went; `at` is in seconds since 1970."""
-        tenant = self._tenants.get(tenant_name)
-        current = None if tenant is None else tenant.registrations.get(registration.id)
-        if current is None:
-            return  # removed meanwhile
-        forwarding = current.forwarding
-        forwarding.times_sent += 1
-        forwarding.last_forwarding = at
-        if is_success:
-            forwarding.last_success = at
-        else:
-            forwarding.last_failure = at
-        self._forwarded[current] = tenant_name
+        self._registrations.count_forwarding(tenant_name, registration, at, is_success)
 
 
 def _maybe_ordinary(action: UpdateAction, options: UpdateOptions) -> bool:

@@ -18,6 +18,7 @@ from broker.messages import Message, MessageFactory, MessageRules
 from broker.notifier import Outcome
 from broker.origin import Origin
 from broker.outbox import DeliveryRules, KeptNotification, Outbox
+from broker.packed_subscription import Progress
 from broker.ports import JournalPort, NotifierPort
 from broker.tenant import Tenant
 from ngsi.macros import MacroError
@@ -57,8 +58,8 @@ class Publisher:
         # The notifications of one turn of the loop, and what they wait for.
         self._batch: list[Message | KeptNotification] = []
         self._commit: asyncio.Future[None] | None = None
-        # With counters not yet journaled, and their tenants.
-        self._progressed: dict[Subscription, str] = {}
+        # Tenants and ids of those with counters not yet journaled, in order.
+        self._progressed: dict[tuple[str, str], None] = {}
 
     @property
     def has_progress(self) -> bool:
@@ -70,13 +71,13 @@ class Publisher:
 
         The event's records must be with the journal. Never raises: the change is done.
         """
-        handles = tenant.matcher.match(event)
+        handles = tenant.subscriptions.match(event)
         if not handles:
             return
         now = self._clock()
         messages = MessageFactory(event, origin, self._rules, self._record)
         for handle in handles:
-            subscription = tenant.matcher[handle]
+            subscription = tenant.subscriptions.at(handle)
             if not subscription.is_triggered_now(now):
                 continue
             try:
@@ -101,10 +102,10 @@ class Publisher:
             counters = subscription.counters
             counters.times_sent += 1
             counters.last_notification = now
-            self._progressed[subscription] = tenant.name
+            self._progressed[tenant.name, subscription.id] = None
             if subscription.status is SubscriptionStatus.ONESHOT:
                 subscription.status = SubscriptionStatus.INACTIVE
-                self._journal_one(subscription, tenant.name)
+                self._journal_one(tenant.name, subscription.id, Progress.of(subscription))
             self._hold(kept or message)
 
     def _make(
@@ -158,7 +159,7 @@ class Publisher:
             return
         if outcome.failure is None:
             counters = subscription.counters
-            self._progressed[subscription] = tenant.name
+            self._progressed[tenant.name, subscription.id] = None
             counters.last_success = outcome.at
             counters.last_success_code = outcome.status
             counters.fails_counter = 0
@@ -169,7 +170,7 @@ class Publisher:
 
     def _count_failure(self, subscription: Subscription, tenant: str, reason: str | None) -> None:
         counters = subscription.counters
-        self._progressed[subscription] = tenant
+        self._progressed[tenant, subscription.id] = None
         counters.last_failure = self._clock()
         counters.last_failure_reason = reason
         counters.fails_counter += 1
@@ -195,13 +196,13 @@ class Publisher:
         """
         self.outbox.journal_progress()
         progressed, self._progressed = self._progressed, {}
-        for subscription, tenant in progressed.items():
-            # A subscription that was replaced or removed meanwhile has no record to patch.
-            if self._tenants[tenant].subscriptions.get(subscription.id) is subscription:
-                self._journal_one(subscription, tenant)
+        for tenant, subscription_id in progressed:
+            progress = self._tenants[tenant].subscriptions.progress(subscription_id)
+            if progress is not None:  # else it was removed meanwhile
+                self._journal_one(tenant, subscription_id, progress)
 
-    def _journal_one(self, subscription: Subscription, tenant: str) -> None:
+    def _journal_one(self, tenant: str, subscription_id: str, progress: Progress) -> None:
         self._journal.patch(
-            records.subscription_key(tenant, subscription.id),
-            records.encode_subscription_progress(subscription),
+            records.subscription_key(tenant, subscription_id),
+            records.encode_subscription_progress(progress.status, progress.counters),
         )

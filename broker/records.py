@@ -24,9 +24,11 @@ from _native.records import encode_change as encode_change
 from _native.records import encode_changed_entity as encode_changed_entity
 from _native.records import encode_entity as encode_entity
 from _native.records import entity_key as entity_key
+from broker.packed_subscription import Progress, pack_document
+from ngsi.errors import NgsiError
 from ngsi.model import NO_METADATA, Attribute, Entity
 from ngsi.registration import ForwardingInformation, Registration
-from ngsi.subscription import Counters, Subscription
+from ngsi.subscription import Counters, Subscription, SubscriptionStatus
 from ngsi.syntax import check_name
 from ngsi.v2.registrations import decode_registration, render_registration
 from ngsi.v2.subscriptions import decode_subscription, render_subscription
@@ -35,6 +37,18 @@ SEPARATOR: Final = "\x1f"  # a control character: no identifier, tenant or path 
 ENTITY: Final = "e"
 SUBSCRIPTION: Final = "s"
 REGISTRATION: Final = "r"
+_ACTIVE: Final = SubscriptionStatus.ACTIVE.value
+
+
+# What reading a document raises that is not as this version makes it.
+UNREADABLE: Final = (NgsiError, AttributeError, LookupError, TypeError, ValueError)
+
+
+class StateError(Exception):
+    """What the journal kept is whole, but not of this version's making."""
+
+    def __init__(self, key: bytes, error: Exception) -> None:
+        super().__init__(f"the journal's document of {key!r} is unreadable: {error}")
 
 
 def subscription_key(tenant: str, subscription_id: str) -> bytes:
@@ -93,13 +107,10 @@ def encode_subscription(subscription: Subscription) -> bytes:
     )
 
 
-def encode_subscription_progress(subscription: Subscription) -> bytes:
-    """A merge patch with the status and the counters."""
+def encode_subscription_progress(status: SubscriptionStatus, counters: Counters) -> bytes:
+    """A merge patch with the status and the counters of a subscription."""
     return orjson.dumps(
-        {
-            "subscription": {"status": subscription.status.value},
-            "counters": _pack_counters(subscription.counters),
-        }
+        {"subscription": {"status": status.value}, "counters": _pack_counters(counters)}
     )
 
 
@@ -111,9 +122,17 @@ def decode_stored_subscription(identity: list[str], document: bytes) -> Subscrip
     """The subscription of a key's [id] and its document."""
     state = orjson.loads(document)
     subscription = decode_subscription(state["subscription"], identity[0], state["servicePath"])
-    for name, value in state["counters"].items():
-        setattr(subscription.counters, name, value)
+    subscription.counters = Counters(**state["counters"])
     return subscription
+
+
+def pack_stored_subscription(document: bytes) -> bytes:
+    """The subscription of such a document, packed and not yet read."""
+    state = orjson.loads(document)
+    subscription = state["subscription"]
+    status = SubscriptionStatus(subscription.get("status", _ACTIVE))
+    progress = Progress(status, counters=Counters(**state["counters"]))
+    return pack_document(state["servicePath"], subscription, progress)
 
 
 def encode_registration(registration: Registration) -> bytes:

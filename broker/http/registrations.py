@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from broker.engine import REGISTRATION_NOT_FOUND, Engine
+from broker.engine import Engine
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_created, reply_json, reply_no_content
+from broker.registrations import REGISTRATION_NOT_FOUND
 from ngsi.errors import BadRequest, NotFound, ParseError
 from ngsi.registration import Registration
 from ngsi.service_path import EVERYWHERE

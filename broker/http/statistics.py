@@ -13,7 +13,7 @@ from broker.http.call import Call
 from broker.http.replies import Reply, reply_json
 from broker.http.routing import Routes
 from broker.statistics import Statistics
-from broker.tenant import IndexChanges
+from broker.subscription_table import IndexChanges
 
 _RESET: Final = {"message": "All statistics counter reset"}
 _IDS_MAX_LENGTH: Final = 1023  # characters of all ids together, as Orion
@@ -54,7 +54,8 @@ class StatisticsRoutes:
         """GET /cache/statistics: the index of subscriptions. It is never refreshed: it is not a
         copy of a database but the state itself."""
         tenants = self._engine.tenants()
-        items = sum(len(tenant.matcher) for tenant in tenants)
+        items = sum(len(tenant.subscriptions) for tenant in tenants)
+        changes_of_all = [tenant.subscriptions.changes for tenant in tenants]
         ids = _TOO_MANY_IDS
         if items * _ID_LENGTH <= _IDS_MAX_LENGTH:
             listed = ", ".join(name for tenant in tenants for name in tenant.subscriptions)
@@ -63,9 +64,9 @@ class StatisticsRoutes:
             {
                 "ids": ids,
                 "refresh": 0,
-                "inserts": sum(tenant.index_changes.inserts for tenant in tenants),
-                "removes": sum(tenant.index_changes.removes for tenant in tenants),
-                "updates": sum(tenant.index_changes.updates for tenant in tenants),
+                "inserts": sum(changes.inserts for changes in changes_of_all),
+                "removes": sum(changes.removes for changes in changes_of_all),
+                "updates": sum(changes.updates for changes in changes_of_all),
                 "items": items,
             }
         )
@@ -73,5 +74,5 @@ class StatisticsRoutes:
     async def reset_index(self, call: Call) -> Reply:
         """DELETE /cache/statistics: the counts, not the index."""
         for tenant in self._engine.tenants():
-            tenant.index_changes = IndexChanges()
+            tenant.subscriptions.changes = IndexChanges()
         return reply_json(_RESET)

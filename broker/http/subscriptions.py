@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 
-from broker.engine import SUBSCRIPTION_NOT_FOUND, Engine
+from broker.engine import Engine
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_created, reply_json, reply_no_content
 from broker.object_ids import check_subscription_id
+from broker.subscriptions import SUBSCRIPTION_NOT_FOUND
 from ngsi.errors import BadRequest, NotFound
 from ngsi.service_path import EVERYWHERE
 from ngsi.v2.document import load_object
@@ -25,14 +25,8 @@ class SubscriptionRoutes:
         """GET /v2/subscriptions: those whose service path is exactly the header's."""
         tenant = self._engine.tenant(call.origin.tenant)
         paths = call.origin.scope.paths
-        found = tenant.subscriptions.values()
-        total = len(found)
-        if paths and paths[0] != EVERYWHERE:
-            same = [item for item in found if item.service_path == paths[0]]
-            total = len(same)
-            page = same[call.offset : call.offset + call.limit]
-        else:
-            page = list(islice(found, call.offset, call.offset + call.limit))
+        service_path = paths[0] if paths and paths[0] != EVERYWHERE else None
+        page, total = tenant.subscriptions.page(call.offset, call.limit, service_path)
         now = time.time()
         return reply_json(
             [render_subscription(subscription, now) for subscription in page],

@@ -42,7 +42,7 @@ def decode_subscription(
     entities, condition = _decode_subject(document["subject"])
     if "notification" not in document:
         raise BadRequest("no notification for subscription specified")
-    delivery = _decode_notification(document["notification"], None)
+    delivery = decode_delivery(document["notification"])
     subscription = Subscription(
         subscription_id, service_path, entities, condition, delivery, description or ""
     )
@@ -59,18 +59,28 @@ def update_subscription(
     """
     if not document:
         raise BadRequest("empty payload")
-    description = read_description(document)
     changed = replace(subscription)
-    if description is not None:
-        changed.description = description
+    _decode_description(document, changed)
     if "subject" in document:
         changed.entities, changed.condition = _decode_subject(document["subject"])
     if "notification" in document:
-        changed.delivery = _decode_notification(document["notification"], subscription.delivery)
+        changed.delivery = decode_delivery(document["notification"], subscription.delivery)
     _decode_lifetime(document, changed)
     if service_path is not None:
         changed.service_path = service_path
     return changed
+
+
+def decode_rest(document: dict[str, Any], subscription: Subscription) -> None:
+    """Take over what a document says beside `subject` and `notification`."""
+    _decode_description(document, subscription)
+    _decode_lifetime(document, subscription)
+
+
+def _decode_description(document: dict[str, Any], subscription: Subscription) -> None:
+    description = read_description(document)
+    if description is not None:
+        subscription.description = description
 
 
 def _decode_lifetime(document: dict[str, Any], subscription: Subscription) -> None:
@@ -95,16 +105,23 @@ def _decode_subject(document: Any) -> tuple[tuple[EntitySelector, ...], Conditio
         raise BadRequest("subject is not an object")
     if "entities" not in document:
         raise BadRequest("no subject entities specified")
-    entities = read_selectors(document["entities"])
-    if not entities:
-        raise BadRequest("subject entities is empty")
+    entities = decode_entities(document["entities"])
     condition = Condition()
     if "condition" in document:
-        condition = _decode_condition(document["condition"])
+        condition = decode_condition(document["condition"])
     return entities, condition
 
 
-def _decode_condition(document: Any) -> Condition:
+def decode_entities(document: Any) -> tuple[EntitySelector, ...]:
+    """The `subject.entities` of a subscription."""
+    entities = read_selectors(document)
+    if not entities:
+        raise BadRequest("subject entities is empty")
+    return entities
+
+
+def decode_condition(document: Any) -> Condition:
+    """The `subject.condition` of a subscription."""
     if type(document) is not dict:
         raise BadRequest("condition is not an object")
     if not document:
@@ -131,7 +148,8 @@ def _decode_condition(document: Any) -> Condition:
     )
 
 
-def _decode_notification(document: Any, former: Delivery | None) -> Delivery:
+def decode_delivery(document: Any, former: Delivery | None = None) -> Delivery:
+    """The `notification` of a subscription; some of what it leaves out is as in `former`."""
     if type(document) is not dict:
         raise BadRequest("notification is not an object")
     receiver, custom = decode_receiver(document)

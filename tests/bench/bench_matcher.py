@@ -417,23 +417,27 @@ def measure_core(count: int, workload: Workload) -> str:
 
 def measure_door(count: int, workload: Workload) -> str:
     sketches, happenings = workload(count)
-    matcher = SubscriptionMatcher()
-    handles: list[int] = []
+    known: dict[int, Subscription] = {}
+    matcher = SubscriptionMatcher(known.__getitem__)
     add_s = 0.0
     while chunk := [subscription_of(sketch) for sketch in islice(sketches, CHUNK)]:
         start = time.process_time()
-        handles += map(matcher.add, chunk)
+        handles = [
+            matcher.add(item.entities, item.service_path, terms_of(item.condition))
+            for item in chunk
+        ]
         add_s += time.process_time() - start
+        known.update(zip(handles, chunk, strict=True))
     events = [event_of(happening) for happening in happenings]
     hits = sum(len(matcher.match(event)) for event in events)
     start = time.process_time()
     for event in events:
         matcher.match(event)
     door_us = (time.process_time() - start) / len(events) * 1e6
-    sample = random.Random(1).sample(handles, min(count, CHURN))
+    sample = random.Random(1).sample(list(known), min(count, CHURN))
     start = time.process_time()
     for handle in sample:
-        matcher.remove(handle)
+        matcher.remove(handle, known[handle].entities)
     remove_s = time.process_time() - start
     return (
         f"door {door_us:7.2f} us  hits {hits / len(events):6.2f}  add {count / add_s:8,.0f}/s"

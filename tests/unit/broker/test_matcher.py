@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 
+from broker.index_terms import terms_of
 from broker.matcher import SubscriptionMatcher, is_triggered
 from ngsi.errors import BadRequest
 from ngsi.json_value import JsonValue
@@ -75,6 +76,15 @@ def every_query(left: str, kind: str) -> list[Query]:
     return queries
 
 
+def add(
+    matcher: SubscriptionMatcher, known: dict[int, Subscription], subscription: Subscription
+) -> int:
+    terms = terms_of(subscription.condition)
+    handle = matcher.add(subscription.entities, subscription.service_path, terms)
+    known[handle] = subscription
+    return handle
+
+
 def assert_same(
     matcher: SubscriptionMatcher, known: dict[int, Subscription], event: EntityEvent
 ) -> None:
@@ -86,12 +96,11 @@ def assert_same(
 @pytest.mark.parametrize("block", [8, 100_000])  # with every structure, and with none
 @pytest.mark.parametrize(("left", "kind"), [("state", "q"), ("state.x.0", "q"), ("state.at", "mq")])
 def test_every_comparison_with_every_value(left: str, kind: str, block: int) -> None:
-    matcher = SubscriptionMatcher(block=block)
-    known = {}
+    known: dict[int, Subscription] = {}
+    matcher = SubscriptionMatcher(known.__getitem__, block=block)
     for query in every_query(left, kind):
         condition = Condition(q=query) if kind == "q" else Condition(mq=query)
-        subscription = subscription_of(condition)
-        known[matcher.add(subscription)] = subscription
+        add(matcher, known, subscription_of(condition))
     matcher.check()
     for type_name, scalar in product(("Text", "DateTime"), SCALARS):
         for value in (scalar, [scalar, {"x": 1}], [[scalar]], {"x": scalar}, {"x": [scalar, 2]}):
@@ -106,24 +115,23 @@ def test_every_comparison_with_every_value(left: str, kind: str, block: int) -> 
 
 def test_patterns_come_and_go() -> None:
     """More of them than a set of patterns takes, and again after all were removed."""
-    matcher = SubscriptionMatcher()
+    known: dict[int, Subscription] = {}
+    matcher = SubscriptionMatcher(known.__getitem__)
     events = [
         event_of(Attribute("Number", 1, {}, 0.0, 0.0), f"Room{number}")
         for number in range(0, 400, 7)
     ]
-    known: dict[int, Subscription] = {}
     for turn in range(3):
         for number in range(300):
             text = [f"^Room{number}", f"{number}$", f"[{number % 10}]{turn}.*"][number % 3]
             selector = EntitySelector(id_pattern=compile_pattern(text))
-            subscription = subscription_of(Condition(), selector)
-            known[matcher.add(subscription)] = subscription
+            add(matcher, known, subscription_of(Condition(), selector))
             if number % 50 == 0:
                 assert_same(matcher, known, events[number % len(events)])
         for event in events:
             assert_same(matcher, known, event)
         for handle in list(known)[turn::2]:
-            assert matcher.remove(handle)
+            assert matcher.remove(handle, known[handle].entities)
             del known[handle]
         for event in events:
             assert_same(matcher, known, event)
@@ -131,11 +139,12 @@ def test_patterns_come_and_go() -> None:
 
 
 def test_a_handle_of_a_removed_subscription_is_unknown() -> None:
-    matcher = SubscriptionMatcher()
-    first = matcher.add(subscription_of(Condition()))
-    assert matcher.remove(first)
-    second = matcher.add(subscription_of(Condition()))
+    known: dict[int, Subscription] = {}
+    matcher = SubscriptionMatcher(known.__getitem__)
+    subscription = subscription_of(Condition())
+    first = add(matcher, known, subscription)
+    assert matcher.remove(first, subscription.entities)
+    second = add(matcher, known, subscription)
     assert second > first
-    with pytest.raises(KeyError):
-        matcher[first]
+    assert not matcher.remove(first, subscription.entities)
     assert len(matcher) == 1

@@ -1,0 +1,194 @@
+"""A subscription as bytes: what is held of one that nobody looks at.
+
+Sections, separated by a byte that JSON escapes and service paths may not hold:
+
+    service path
+    entities, condition, notification    as the API gives them, without what is the default
+    rest                                 the document's other fields
+    progress                             [status, pending, counters]; what the broker adds
+
+Empty sections stand for nothing given. Many subscriptions have sections in common, so what
+sections say is remembered: a platform that makes 100 000 of the same form has one Delivery.
+
+Costs: 8 us to make a subscription of its bytes, 30 to 80 us where no section is remembered;
+10 us to pack it, 1 us to pack its progress anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeVar
+
+import orjson
+
+from ngsi.model import EntitySelector
+from ngsi.subscription import Condition, Counters, Delivery, Subscription, SubscriptionStatus
+from ngsi.v2.subscriptions import (
+    decode_condition,
+    decode_delivery,
+    decode_entities,
+    decode_rest,
+    render_subscription,
+)
+
+SECTIONS_REMEMBERED: Final = 4096
+"""Of each kind: more forms than platforms use, some 10 MB when they are all different."""
+
+REMEMBERED_MAX_BYTES: Final = 1024
+"""A longer section, of a large template say, is read each time: what is remembered is bounded."""
+
+_SEPARATOR: Final = b"\x1f"
+_MADE_OTHERWISE: Final = frozenset({"id", "status", "subject", "notification"})
+_CONDITION_DEFAULTS: Final = {"attrs": [], "notifyOnMetadataChange": True}
+_NOTIFICATION_DEFAULTS: Final = {
+    "attrs": [],
+    "onlyChangedAttrs": False,
+    "attrsFormat": "normalized",
+    "covered": False,
+}
+_COUNTERS: Final = Counters.__slots__
+
+Read = TypeVar("Read")
+
+
+class Sections(NamedTuple):
+    """The parts of a packed subscription."""
+
+    service_path: bytes
+    entities: bytes
+    condition: bytes
+    notification: bytes
+    rest: bytes
+    progress: bytes
+
+
+class Progress(NamedTuple):
+    """What the broker adds to a subscription, and changes."""
+
+    status: SubscriptionStatus = SubscriptionStatus.ACTIVE
+    pending: int = 0
+    counters: Counters = Counters()  # never that of a subscription
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> Progress:
+        """That of a subscription; its counters go on changing."""
+        return cls(subscription.status, subscription.pending, subscription.counters)
+
+
+def pack(subscription: Subscription) -> bytes:
+    """The whole of a subscription but its id."""
+    return pack_document(
+        subscription.service_path,
+        render_subscription(subscription, now=None),
+        Progress.of(subscription),
+    )
+
+
+def pack_document(service_path: str, document: dict[str, Any], progress: Progress) -> bytes:
+    """As `pack`, of a document that `decode_subscription` takes.
+
+    Raises LookupError, TypeError or AttributeError for one whose parts are not there; what they
+    hold is not looked at.
+    """
+    subject = document["subject"]
+    rest = {name: part for name, part in document.items() if name not in _MADE_OTHERWISE}
+    return _SEPARATOR.join(
+        (
+            service_path.encode(),
+            orjson.dumps(subject["entities"]),
+            _dump(subject.get("condition", {}), _CONDITION_DEFAULTS),
+            _dump(document["notification"], _NOTIFICATION_DEFAULTS),
+            orjson.dumps(rest) if rest else b"",
+            _pack_progress(progress),
+        )
+    )
+
+
+def _dump(part: dict[str, Any], defaults: dict[str, Any]) -> bytes:
+    given = {
+        name: value
+        for name, value in part.items()
+        if name not in defaults or defaults[name] != value
+    }
+    return orjson.dumps(given) if given else b""
+
+
+def _pack_progress(progress: Progress) -> bytes:
+    if progress == _NO_PROGRESS:
+        return b""
+    status, pending, counters = progress
+    return orjson.dumps([status.value, pending, *(getattr(counters, name) for name in _COUNTERS)])
+
+
+def replace_progress(packed: bytes, progress: Progress) -> bytes:
+    """The same subscription with other progress."""
+    return packed[: packed.rindex(_SEPARATOR) + 1] + _pack_progress(progress)
+
+
+def read_sections(packed: bytes) -> Sections:
+    """The parts of a packed subscription."""
+    return Sections._make(packed.split(_SEPARATOR))
+
+
+def read_progress(packed: bytes) -> Progress:
+    """The progress of a packed subscription."""
+    section = packed[packed.rindex(_SEPARATOR) + 1 :]
+    if not section:
+        return Progress(counters=Counters())
+    status, pending, *counters = orjson.loads(section)
+    return Progress(SubscriptionStatus(status), pending, Counters(*counters))
+
+
+def has_service_path(packed: bytes, service_path: str) -> bool:
+    """Whether the subscription has exactly that service path."""
+    return packed.startswith(service_path.encode() + _SEPARATOR)
+
+
+def unpack(subscription_id: str, packed: bytes) -> Subscription:
+    """The subscription of that id."""
+    sections = read_sections(packed)
+    subscription = Subscription(
+        subscription_id,
+        sections.service_path.decode(),
+        read_entities(sections.entities),
+        read_condition(sections.condition),
+        read_delivery(sections.notification),
+    )
+    if sections.rest:
+        decode_rest(orjson.loads(sections.rest), subscription)
+    if sections.progress:
+        progress = read_progress(packed)
+        subscription.status, subscription.pending, subscription.counters = progress
+    return subscription
+
+
+def remembered(read: Callable[[bytes], Read]) -> Callable[[bytes], Read]:
+    """A reader of sections that remembers what it read."""
+    recall = lru_cache(maxsize=SECTIONS_REMEMBERED)(read)
+
+    def read_or_recall(section: bytes) -> Read:
+        return recall(section) if len(section) <= REMEMBERED_MAX_BYTES else read(section)
+
+    return read_or_recall
+
+
+@remembered
+def read_entities(section: bytes) -> tuple[EntitySelector, ...]:
+    """The selectors of that section; raises BadRequest."""
+    return decode_entities(orjson.loads(section))
+
+
+@remembered
+def read_condition(section: bytes) -> Condition:
+    """The condition of that section; raises BadRequest."""
+    return decode_condition(orjson.loads(section)) if section else Condition()
+
+
+@remembered
+def read_delivery(section: bytes) -> Delivery:
+    """What the section on the notification says; raises BadRequest."""
+    return decode_delivery(orjson.loads(section))
+
+
+_NO_PROGRESS: Final = Progress()

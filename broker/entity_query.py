@@ -11,32 +11,27 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from broker.attribute_index import AttributeIndex, calls_for_index
 from broker.creation_order import BLOCK_LENGTH
+from broker.entity_order import Ranking, ordering_attribute
 from broker.entity_table import EntityTable
 from broker.index_advisor import NOTED_MIN, IndexAdvisor
-from ngsi.errors import BadRequest
 from ngsi.geometry import GeoQuery
 from ngsi.model import (
     DATE_CREATED,
-    DATE_EXPIRES,
     DATE_MODIFIED,
-    SERVICE_PATH,
     Entity,
     EntitySelector,
 )
-from ngsi.ordering import order_key
 from ngsi.query import Operator, Query, Statement
 from ngsi.service_path import ServicePathScope
 
-DISTANCE: Final = "geo:distance"
 SLICE_S: Final = 0.002  # of work on one query before others get their turn
 # Found in one go through the index of places, in some 2 ms; more are looked through in slices.
 NEARBY_MAX: Final = 2048
@@ -44,13 +39,7 @@ NEARBY_MAX: Final = 2048
 INDEXED_MAX: Final = 2048
 # Looked at in one go along the index of the attribute to order by, in some 2 ms.
 WALKED_MAX: Final = 2048
-# What orderBy can name that is no attribute.
-_NO_ATTRIBUTES: Final = frozenset(
-    {DISTANCE, "id", "type", SERVICE_PATH, DATE_CREATED, DATE_MODIFIED, DATE_EXPIRES}
-)
 _CLOCK_STEP: Final = 64
-_PRUNE_LENGTH: Final = 1024
-_Key: TypeAlias = tuple[Any, ...]
 
 
 @dataclass(slots=True, frozen=True)
@@ -114,15 +103,6 @@ class EntityPage:
     last: int | None = None
 
 
-def parse_order(order_by: str) -> tuple[str, ...]:
-    """The tokens of orderBy; raises BadRequest when one stands twice."""
-    tokens = tuple(token for token in order_by.split(",") if token)
-    names = [token.removeprefix("!") for token in tokens]
-    if len(set(names)) < len(names):
-        raise BadRequest("duplicate orderBy token detected")
-    return tokens
-
-
 async def find_entities(table: EntityTable, query: EntityQuery) -> EntityPage:
     """The page of entities that a query asks for."""
     plan = _plan(table, query)
@@ -183,23 +163,12 @@ async def _find_after(plan: _Plan, query: EntityQuery, after: int) -> EntityPage
 
 
 async def _find_ordered(plan: _Plan, query: EntityQuery) -> EntityPage:
-    wanted = query.offset + query.limit
-    best: list[tuple[_Key, int, Entity]] = []
+    ranking = Ranking(query.order_by, query.geo, query.offset + query.limit)
     found = 0
     async for hits in _filter(plan, plan.blocks(), query):
         found += len(hits)
-        best.extend((_sort_key(entity, query), entity.sequence, entity) for entity in hits)
-        if len(best) > 2 * wanted + _PRUNE_LENGTH:
-            best.sort(key=_by_key)
-            del best[wanted:]
-    best.sort(key=_by_key)
-    del best[wanted:]
-    entities = [entity for _, _, entity in best[query.offset :]]
-    return EntityPage(entities, found if query.count else None)
-
-
-def _by_key(item: tuple[_Key, int, Entity]) -> tuple[_Key, int]:
-    return item[:2]
+        ranking.add(hits)
+    return EntityPage(ranking.first()[query.offset :], found if query.count else None)
 
 
 async def _filter(plan: _Plan, blocks: Iterator[list[Entity]], query: EntityQuery) -> Any:
@@ -324,9 +293,9 @@ def _walk_in_order(table: EntityTable, plan: _Plan, query: EntityQuery) -> Entit
     None where there is no such index, where looking at all candidates is needed anyway or is
     less work, or where the page was not found in WALKED_MAX entities.
     """
-    name = query.order_by[0].removeprefix("!")
-    index = table.indexes.get(name)
-    if index is None or not _is_ordered_by_attribute(query) or not index.is_whole:
+    name = ordering_attribute(query.order_by)
+    index = None if name is None else table.indexes.get(name)
+    if index is None or not index.is_whole:
         return None
     is_descending = query.order_by[0].startswith("!")
     room = WALKED_MAX // (1 + len(query.selectors))
@@ -340,11 +309,12 @@ def _walk_in_order(table: EntityTable, plan: _Plan, query: EntityQuery) -> Entit
         or plan.length <= room
     ):
         return None
-    hits: list[tuple[_Key, int, Entity]] = []
+    ranking = Ranking(query.order_by, query.geo, wanted)
+    found = 0
     last = None
     deadline = time.perf_counter() + SLICE_S
     for key, sequence in index.walk(is_descending, with_nulls=not lacking):
-        if len(hits) >= wanted and key != last:
+        if found >= wanted and key != last:
             break
         if not room or (room % _CLOCK_STEP == 0 and time.perf_counter() >= deadline):
             return None
@@ -352,15 +322,14 @@ def _walk_in_order(table: EntityTable, plan: _Plan, query: EntityQuery) -> Entit
         last = key
         entity = table.all.get(sequence)
         if entity is not None and query.matches(entity):
-            hits.append((_sort_key(entity, query), sequence, entity))
+            ranking.add((entity,))
+            found += 1
     else:
-        if lacking and len(hits) < wanted:
+        if lacking and found < wanted:
             return None
-    hits.sort(key=_by_key)
     index.worth += plan.length
     table.advisor.served += 1
-    entities = [entity for _, _, entity in hits[query.offset : wanted]]
-    return EntityPage(entities, plan.length if query.count else None)
+    return EntityPage(ranking.first()[query.offset :], plan.length if query.count else None)
 
 
 def _count_lacking(table: EntityTable, index: AttributeIndex, query: EntityQuery) -> int:
@@ -379,10 +348,6 @@ def _count_lacking(table: EntityTable, index: AttributeIndex, query: EntityQuery
     return total - index.count_entities(types)
 
 
-def _is_ordered_by_attribute(query: EntityQuery) -> bool:
-    return query.order_by[0].removeprefix("!") not in _NO_ATTRIBUTES
-
-
 def _can_stop_early(plan: _Plan, query: EntityQuery) -> bool:
     """Whether a page can be told without looking at all candidates."""
     return not query.count or (plan.is_exact and query.is_unfiltered)
@@ -392,16 +357,15 @@ def _note(advisor: IndexAdvisor, plan: _Plan, query: EntityQuery, page_length: i
     """Tell the advisor what a query looked at in vain, and which attributes it was about."""
     names = [] if query.q is None else _comparable_names(query.q)
     advisor.note(names, plan.looked_at - plan.found)
+    name = ordering_attribute(query.order_by)
     if (
-        query.order_by
+        name is not None
+        and name not in names
         and query.after is None
         and query.offset + query.limit <= WALKED_MAX // 2
-        and _is_ordered_by_attribute(query)
         and _can_stop_early(plan, query)
     ):
-        name = query.order_by[0].removeprefix("!")
-        if name not in names:
-            advisor.note([name], plan.looked_at - page_length)
+        advisor.note([name], plan.looked_at - page_length)
 
 
 def _comparable_names(q: Query) -> list[str]:
@@ -436,50 +400,6 @@ def _selects_all(selector: EntitySelector) -> bool:
         selector.type is None
         and (selector.type_pattern is None or selector.type_pattern.matches_everything)
     )
-
-
-class _Reversed:
-    """A sort key in the opposite order."""
-
-    __slots__ = ("key",)
-
-    def __init__(self, key: Any) -> None:
-        self.key = key
-
-    def __lt__(self, other: _Reversed) -> bool:
-        return bool(other.key < self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Reversed) and bool(self.key == other.key)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def _sort_key(entity: Entity, query: EntityQuery) -> _Key:
-    keys: list[Any] = []
-    for token in query.order_by:
-        key = _token_key(entity, token.removeprefix("!"), query.geo)
-        keys.append(_Reversed(key) if token.startswith("!") else key)
-    return tuple(keys)
-
-
-def _token_key(entity: Entity, name: str, geo: GeoQuery | None) -> Any:
-    if name == DISTANCE:
-        if geo is None:
-            return math.inf
-        return min(map(geo.distance_m, entity.shapes), default=math.inf)
-    if name == "id":
-        return entity.id
-    if name == "type":
-        return entity.type
-    if name == SERVICE_PATH:
-        return entity.service_path
-    if name == DATE_CREATED:
-        return entity.created
-    if name == DATE_MODIFIED:
-        return entity.modified
-    attribute = entity.attributes.get(name)
-    return order_key(None if attribute is None else attribute.value)
 
 
 async def list_types(

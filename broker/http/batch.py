@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from broker.engine import Engine
-from broker.entity_query import EntityQuery, find_entities, parse_order
+from broker.entity_order import parse_order
+from broker.entity_query import EntityQuery, find_entities
 from broker.forwarded_query import query_everywhere
 from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
 from broker.forwarding import Forwarding

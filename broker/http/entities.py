@@ -8,7 +8,8 @@ from typing import Final
 import orjson
 
 from broker.engine import ENTITY_NOT_FOUND, Engine
-from broker.entity_query import EntityQuery, find_entities, parse_order
+from broker.entity_order import parse_order
+from broker.entity_query import EntityQuery, find_entities
 from broker.forwarded_query import find_everywhere, query_everywhere
 from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
 from broker.forwarding import Forwarding

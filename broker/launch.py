@@ -19,7 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-START_TIMEOUT_S: Final = 60.0  # with data to load on a busy machine
+START_TIMEOUT_S: Final = 60.0  # with some data to load on a busy machine
+HTTP_TIMEOUT_S: Final = 60.0  # for one answer of a broker that has work to do
 STOP_TIMEOUT_S: Final = 30.0
 _LISTENS: Final = re.compile(r"Rigel listens on \S+?:(\d+)\b")
 _POLL_INTERVAL_S: Final = 0.02
@@ -29,7 +30,8 @@ class BrokerProcess:
     """One running broker; a context manager that ends it.
 
     `directory` is its data directory; standard error goes to `log`, by default beside it. With
-    `trust` it is one that serves HTTPS, with a certificate that `trust` accepts.
+    `trust` it is one that serves HTTPS, with a certificate that `trust` accepts. It has
+    `start_timeout_s` from listening until it is ready: data is loaded meanwhile.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class BrokerProcess:
         arguments: Sequence[str] = (),
         port: int = 0,
         trust: ssl.SSLContext | None = None,
+        start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         self.directory = directory
         self.log = directory.with_name(f"{directory.name}.log")
@@ -56,6 +59,7 @@ class BrokerProcess:
         self._process: subprocess.Popen[str] | None = None
         self.port = port
         self._trust = trust
+        self._start_timeout_s = start_timeout_s
 
     @property
     def url(self) -> str:
@@ -84,7 +88,11 @@ class BrokerProcess:
             listens = _LISTENS.search(line)
             if listens:
                 self.port = int(listens[1])
-                self._await_ready()
+                try:
+                    self._await_ready()
+                except BaseException:
+                    self.kill()
+                    raise
                 return self
         self._process.wait()
         self._process.stdout.close()
@@ -92,14 +100,19 @@ class BrokerProcess:
         raise RuntimeError(f"the broker did not start:\n{self.log.read_text()}")
 
     def _await_ready(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
+        assert self._process is not None
+        deadline = time.monotonic() + self._start_timeout_s
         while True:
             try:
                 with urllib.request.urlopen(
-                    f"{self.url}/ready", timeout=START_TIMEOUT_S, context=self._trust
+                    f"{self.url}/ready", timeout=HTTP_TIMEOUT_S, context=self._trust
                 ):
                     return
             except (urllib.error.URLError, ConnectionError):
+                if self._process.poll() is not None:
+                    raise RuntimeError(
+                        f"the broker ended while it loaded:\n{self.log.read_text()}"
+                    ) from None
                 if time.monotonic() > deadline:
                     raise
             time.sleep(_POLL_INTERVAL_S)

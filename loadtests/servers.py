@@ -63,26 +63,13 @@ class Server(Protocol):
     def port(self) -> int: ...
 
 
-class SeededBroker(BrokerProcess):
-    """A broker with so much to load at its start that it may take minutes."""
-
-    def _await_ready(self) -> None:
-        deadline = time.monotonic() + LOAD_TIMEOUT_S
-        while True:
-            try:
-                super()._await_ready()
-            except (urllib.error.URLError, ConnectionError):
-                if time.monotonic() > deadline or not Path(f"/proc/{self.pid}").exists():
-                    raise
-            else:
-                return
-
-
 def start_broker(
     running: ExitStack, directory: Path, arguments: Sequence[str], cpu: int | None
 ) -> BrokerProcess:
     """A broker that `running` ends."""
-    broker = running.enter_context(SeededBroker(directory, arguments))
+    broker = running.enter_context(
+        BrokerProcess(directory, arguments, start_timeout_s=LOAD_TIMEOUT_S)
+    )
     pin(broker.pid, cpu)
     return broker
 

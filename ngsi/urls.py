@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,11 @@ class Url:
     path: str
 
 
+# Receivers and providers that are remembered: far fewer than what they are subscribed to.
+_MEMO_SIZE: Final = 1024
+
+
+@lru_cache(maxsize=_MEMO_SIZE)
 def parse_url(text: str) -> Url | None:
     """The parts of an http, https, mqtt or kafka URL, None for anything else."""
     try:

@@ -91,7 +91,7 @@ def read_selectors(entities: Any) -> tuple[EntitySelector, ...]:
     """`entities` of a subscription or registration, without repetitions."""
     if type(entities) is not list:
         raise BadRequest("/entities/ is not an array")
-    selectors: dict[EntitySelector, None] = {}
+    selectors = []
     for item in entities:
         if type(item) is not dict:
             raise BadRequest("/entities/ vector item is not an object")
@@ -101,37 +101,39 @@ def read_selectors(entities: Any) -> tuple[EntitySelector, ...]:
             raise BadRequest("/entities/ vector item has both /id/ and /idPattern/")
         if "type" in item and "typePattern" in item:
             raise BadRequest("/entities/ element has both /type/ and /typePattern/")
-        selectors[
+        selectors.append(
             EntitySelector(
-                id=_read_identifier(item, "id"),
-                id_pattern=_read_item_pattern(item, "idPattern"),
-                type=_read_identifier(item, "type"),
-                type_pattern=_read_item_pattern(item, "typePattern"),
+                _read_identifier(item["id"], "id") if "id" in item else None,
+                _read_item_pattern(item["idPattern"], "idPattern") if "idPattern" in item else None,
+                _read_identifier(item["type"], "type") if "type" in item else None,
+                _read_item_pattern(item["typePattern"], "typePattern")
+                if "typePattern" in item
+                else None,
             )
-        ] = None
-    return tuple(selectors)
+        )
+    return tuple(selectors if len(selectors) == 1 else dict.fromkeys(selectors))
 
 
-def _read_identifier(item: dict[str, Any], field: str) -> str | None:
-    what = f"/entities/ vector item /{field}/"
-    value = read_string(item, field, what if field == "id" else "/entities/ vector item type")
-    if value is None:
-        return None
-    if field == "id" and not value:
-        raise BadRequest("/entities/ element id is empty")
-    if not is_identifier(value):
-        raise BadRequest(f"forbidden characters in {what}")
-    if len(value) > MAX_IDENTIFIER_LENGTH:
-        raise BadRequest(f"max {field} length exceeded in {what}")
+def _read_identifier(value: Any, field: str) -> str:
+    if type(value) is not str:
+        what = "/id/" if field == "id" else "type"
+        raise BadRequest(f"/entities/ vector item {what} is not a string")
     if not value:
-        raise BadRequest("entity type length: 0, min length supported: 1")
+        raise BadRequest(
+            "/entities/ element id is empty"
+            if field == "id"
+            else "entity type length: 0, min length supported: 1"
+        )
+    if not is_identifier(value):
+        raise BadRequest(f"forbidden characters in /entities/ vector item /{field}/")
+    if len(value) > MAX_IDENTIFIER_LENGTH:
+        raise BadRequest(f"max {field} length exceeded in /entities/ vector item /{field}/")
     return value
 
 
-def _read_item_pattern(item: dict[str, Any], field: str) -> Pattern | None:
-    text = read_string(item, field, f"/entities/ vector item /{field}/")
-    if text is None:
-        return None
+def _read_item_pattern(text: Any, field: str) -> Pattern:
+    if type(text) is not str:
+        raise BadRequest(f"/entities/ vector item /{field}/ is not a string")
     if not text:
         raise BadRequest(f"/entities/ vector item /{field}/ is empty")
     return read_pattern(text, field)
@@ -167,8 +169,10 @@ def read_expression(document: Any) -> tuple[Query | None, Query | None, GeoQuery
         raise BadRequest("expression is empty")
     texts: dict[str, str] = {}
     for field in ("q", "mq", "geometry", "coords", "georel"):
-        text = read_string(document, field)
-        if text is not None:
+        if field in document:
+            text = document[field]
+            if type(text) is not str:
+                raise BadRequest(f"{field} is not a string")
             if not text:
                 raise BadRequest(f"{field} is empty")
             texts[field] = text

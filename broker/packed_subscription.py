@@ -23,7 +23,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 import orjson
 
 from ngsi.model import EntitySelector
-from ngsi.subscription import Condition, Counters, Delivery, Subscription, SubscriptionStatus
+from ngsi.subscription import (
+    Condition,
+    Counters,
+    Delivery,
+    HttpReceiver,
+    Subscription,
+    SubscriptionStatus,
+)
 from ngsi.v2.subscriptions import (
     decode_condition,
     decode_delivery,
@@ -78,40 +85,47 @@ class Progress(NamedTuple):
 
 def pack(subscription: Subscription) -> bytes:
     """The whole of a subscription but its id."""
-    return pack_document(
-        subscription.service_path,
-        render_subscription(subscription, now=None),
-        Progress.of(subscription),
+    document = render_subscription(subscription, now=None)
+    return join_sections(
+        make_sections(subscription.service_path, document, Progress.of(subscription))
     )
 
 
-def pack_document(service_path: str, document: dict[str, Any], progress: Progress) -> bytes:
-    """As `pack`, of a document that `decode_subscription` takes.
+def make_sections(
+    service_path: str, document: dict[str, Any], progress: Progress | None
+) -> Sections:
+    """The sections of a document that `decode_subscription` takes; its status is not looked at.
 
-    Raises LookupError, TypeError or AttributeError for one whose parts are not there; what they
-    hold is not looked at.
+    The document is used up. Raises LookupError, TypeError or AttributeError for one whose parts
+    are not there; what they hold is not looked at.
     """
-    subject = document["subject"]
-    rest = {name: part for name, part in document.items() if name not in _MADE_OTHERWISE}
-    return _SEPARATOR.join(
-        (
-            service_path.encode(),
-            orjson.dumps(subject["entities"]),
-            _dump(subject.get("condition", {}), _CONDITION_DEFAULTS),
-            _dump(document["notification"], _NOTIFICATION_DEFAULTS),
-            orjson.dumps(rest) if rest else b"",
-            _pack_progress(progress),
-        )
+    subject, notification = document["subject"], document["notification"]
+    condition = subject.get("condition")
+    if condition:
+        _drop(condition, _CONDITION_DEFAULTS)
+    _drop(notification, _NOTIFICATION_DEFAULTS)
+    rest = None
+    if not document.keys() <= _MADE_OTHERWISE:
+        rest = {name: part for name, part in document.items() if name not in _MADE_OTHERWISE}
+    return Sections(
+        service_path.encode(),
+        orjson.dumps(subject["entities"]),
+        orjson.dumps(condition) if condition else b"",
+        orjson.dumps(notification),
+        orjson.dumps(rest) if rest else b"",
+        b"" if progress is None else _pack_progress(progress),
     )
 
 
-def _dump(part: dict[str, Any], defaults: dict[str, Any]) -> bytes:
-    given = {
-        name: value
-        for name, value in part.items()
-        if name not in defaults or defaults[name] != value
-    }
-    return orjson.dumps(given) if given else b""
+def _drop(part: dict[str, Any], defaults: dict[str, Any]) -> None:
+    for name, value in defaults.items():
+        if name in part and part[name] == value:
+            del part[name]
+
+
+def join_sections(sections: Sections) -> bytes:
+    """The packed subscription of its parts."""
+    return _SEPARATOR.join(sections)
 
 
 def _pack_progress(progress: Progress) -> bytes:
@@ -152,8 +166,8 @@ def unpack(subscription_id: str, packed: bytes) -> Subscription:
         subscription_id,
         sections.service_path.decode(),
         read_entities(sections.entities),
-        read_condition(sections.condition),
-        read_delivery(sections.notification),
+        recall_condition(sections.condition),
+        recall_delivery(sections.notification),
     )
     if sections.rest:
         decode_rest(orjson.loads(sections.rest), subscription)
@@ -173,22 +187,30 @@ def remembered(read: Callable[[bytes], Read]) -> Callable[[bytes], Read]:
     return read_or_recall
 
 
-@remembered
 def read_entities(section: bytes) -> tuple[EntitySelector, ...]:
     """The selectors of that section; raises BadRequest."""
     return decode_entities(orjson.loads(section))
 
 
-@remembered
 def read_condition(section: bytes) -> Condition:
     """The condition of that section; raises BadRequest."""
     return decode_condition(orjson.loads(section)) if section else Condition()
 
 
+recall_condition: Final = remembered(read_condition)
+
+
 @remembered
-def read_delivery(section: bytes) -> Delivery:
+def recall_delivery(section: bytes) -> Delivery:
     """What the section on the notification says; raises BadRequest."""
     return decode_delivery(orjson.loads(section))
 
 
+@remembered
+def check_rest(section: bytes) -> None:
+    """Raises BadRequest for a section that says what it may not."""
+    decode_rest(orjson.loads(section), Subscription("", "", (), Condition(), _NO_DELIVERY))
+
+
+_NO_DELIVERY: Final = Delivery(HttpReceiver(""))
 _NO_PROGRESS: Final = Progress()

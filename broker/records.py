@@ -24,7 +24,7 @@ from _native.records import encode_change as encode_change
 from _native.records import encode_changed_entity as encode_changed_entity
 from _native.records import encode_entity as encode_entity
 from _native.records import entity_key as entity_key
-from broker.packed_subscription import Progress, pack_document
+from broker.packed_subscription import Progress, Sections, make_sections
 from ngsi.errors import NgsiError
 from ngsi.model import NO_METADATA, Attribute, Entity
 from ngsi.registration import ForwardingInformation, Registration
@@ -126,13 +126,18 @@ def decode_stored_subscription(identity: list[str], document: bytes) -> Subscrip
     return subscription
 
 
-def pack_stored_subscription(document: bytes) -> bytes:
-    """The subscription of such a document, packed and not yet read."""
+def read_stored_subscription(document: bytes) -> Sections:
+    """The subscription of such a document, as it is packed; not all of it is looked at."""
     state = orjson.loads(document)
     subscription = state["subscription"]
-    status = SubscriptionStatus(subscription.get("status", _ACTIVE))
-    progress = Progress(status, counters=Counters(**state["counters"]))
-    return pack_document(state["servicePath"], subscription, progress)
+    status, counters = subscription.get("status", _ACTIVE), state["counters"]
+    progress = None
+    if status != _ACTIVE or (counters and counters != _NO_COUNTERS):
+        progress = Progress(SubscriptionStatus(status), counters=Counters(**counters))
+    return make_sections(state["servicePath"], subscription, progress)
+
+
+_NO_COUNTERS: Final = _pack_counters(Counters())
 
 
 def encode_registration(registration: Registration) -> bytes:

@@ -293,6 +293,9 @@ class Server:
     def _gauges(self) -> dict[str, float]:
         tenants = self.engine.tenants()
         journal = self.journal.statistics()
+        indexes, documents = zip(
+            (0, 0), *(tenant.subscriptions.memory_bytes() for tenant in tenants), strict=True
+        )
         return {
             "journal_segments": journal.segments,
             "journal_closed_bytes": journal.closed_bytes,
@@ -300,6 +303,8 @@ class Server:
             "tenants": len(tenants),
             "entities": sum(len(tenant.entities) for tenant in tenants),
             "subscriptions": sum(len(tenant.subscriptions) for tenant in tenants),
+            "subscription_index_bytes": sum(indexes),
+            "subscription_document_bytes": sum(documents),
             "registrations": sum(len(tenant.registrations) for tenant in tenants),
             "notifications_queued": self.outlets.count_queued(),
             "notifications_kept": self.engine.durable_deliveries.pending,

@@ -24,13 +24,16 @@ from broker.index_terms import Terms, terms_of
 from broker.matcher import SubscriptionMatcher
 from broker.packed_subscription import (
     Progress,
+    Sections,
+    check_rest,
     has_service_path,
+    join_sections,
     pack,
     read_condition,
-    read_delivery,
     read_entities,
     read_progress,
     read_sections,
+    recall_delivery,
     remembered,
     replace_progress,
     unpack,
@@ -140,19 +143,29 @@ class SubscriptionTable:
         self._insert(subscription.id, subscription.service_path, handle, packed)
         self._keep_alive(handle, subscription)
 
-    def restore(self, subscription_id: str, packed: bytes) -> None:
-        """Add a subscription that is at rest; the oldest comes first.
+    @property
+    def last_id(self) -> str:
+        """The id of the youngest; empty without any."""
+        return next(reversed(self._handles), "")
+
+    def at_rest(self) -> Iterator[tuple[str, Sections]]:
+        """Ids and sections of all, oldest first, where none was alive so far."""
+        for subscription_id, handle in self._handles.items():
+            yield subscription_id, read_sections(self._packed[_slot_of(handle)])
+
+    def restore(self, subscription_id: str, sections: Sections) -> None:
+        """Add a subscription that stays at rest.
 
         Raises BadRequest, LookupError, TypeError or ValueError for one that cannot be read.
         """
-        sections = read_sections(packed)
         service_path = sections.service_path.decode()
         entities = read_entities(sections.entities)
-        read_delivery(sections.notification)
+        terms = _recall_terms(sections.condition)
+        recall_delivery(sections.notification)
         if sections.rest:
-            unpack(subscription_id, packed)
-        handle = self._matcher.add(entities, service_path, _read_terms(sections.condition))
-        self._insert(subscription_id, service_path, handle, packed)
+            check_rest(sections.rest)
+        handle = self._matcher.add(entities, service_path, terms)
+        self._insert(subscription_id, service_path, handle, join_sections(sections))
         self.changes.inserts += 1
 
     def remove(self, subscription_id: str) -> None:
@@ -167,10 +180,9 @@ class SubscriptionTable:
 
     def _insert(self, subscription_id: str, service_path: str, handle: int, packed: bytes) -> None:
         slot = _slot_of(handle)
-        missing = slot + 1 - len(self._ids)
-        if missing > 0:
-            self._ids += [None] * missing
-            self._packed += [b""] * missing
+        while slot >= len(self._ids):
+            self._ids.append(None)
+            self._packed.append(b"")
         self._handles[subscription_id] = handle
         self._ids[slot] = subscription_id
         self._packed[slot] = packed
@@ -203,5 +215,5 @@ class SubscriptionTable:
 
 
 @remembered
-def _read_terms(section: bytes) -> Terms:
+def _recall_terms(section: bytes) -> Terms:
     return terms_of(read_condition(section))

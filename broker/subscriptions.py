@@ -11,7 +11,9 @@ from typing import Final
 from broker import records
 from broker.document_size import admit_document
 from broker.outbox import Outbox
+from broker.packed_subscription import Sections
 from broker.ports import JournalPort
+from broker.subscription_table import SubscriptionTable
 from broker.tenant import Tenants
 from ngsi.errors import NotFound
 from ngsi.subscription import Subscription
@@ -26,7 +28,7 @@ class Subscriptions:
         self._journal = journal
         self._tenants = tenants
         self._outbox = outbox
-        self._restored: dict[str, dict[str, bytes]] = {}  # packed, by tenant and id
+        self._late: dict[str, dict[str, Sections]] = {}  # while restoring: by tenant and id
 
     def restore(self, tenant: str, identity: list[str], document: bytes) -> None:
         """Take over a record of the journal; `end_restore` comes after the last.
@@ -34,20 +36,26 @@ class Subscriptions:
         Raises one of `records.UNREADABLE`.
         """
         (subscription_id,) = identity
-        packed = records.pack_stored_subscription(document)
-        self._restored.setdefault(tenant, {})[subscription_id] = packed
+        sections = records.read_stored_subscription(document)
+        # Ids grow with time, so their order is that of creation, and mostly that of the journal.
+        table = self._tenants.own(tenant).subscriptions
+        if subscription_id > table.last_id:
+            table.restore(subscription_id, sections)
+        else:
+            self._late.setdefault(tenant, {})[subscription_id] = sections
 
     def end_restore(self) -> None:
-        """Put what was restored in its place; raises StateError for what cannot be read."""
-        restored, self._restored = self._restored, {}
-        for tenant, packed in restored.items():
-            table = self._tenants.own(tenant).subscriptions
-            # Ids grow with time, so their order is that of creation.
-            for subscription_id in sorted(packed):
+        """Put those in their places that came after younger ones; raises StateError."""
+        late, self._late = self._late, {}
+        for name, sections in late.items():
+            tenant = self._tenants[name]
+            sections.update(tenant.subscriptions.at_rest())
+            tenant.subscriptions = SubscriptionTable()
+            for subscription_id in sorted(sections):
                 try:
-                    table.restore(subscription_id, packed[subscription_id])
+                    tenant.subscriptions.restore(subscription_id, sections[subscription_id])
                 except records.UNREADABLE as error:
-                    key = records.subscription_key(tenant, subscription_id)
+                    key = records.subscription_key(name, subscription_id)
                     raise records.StateError(key, error) from error
 
     def put(self, tenant: str, subscription: Subscription) -> None:

@@ -59,7 +59,8 @@ class IndexChanges:
 class SubscriptionTable:
     """Subscriptions by id. Its length and its order are those of the ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, live_max: int = LIVE_MAX) -> None:
+        self._live_max = live_max
         self.changes = IndexChanges()
         self._matcher = SubscriptionMatcher(self.at)
         self._handles: dict[str, int] = {}  # by id, oldest first
@@ -206,7 +207,7 @@ class SubscriptionTable:
     def _keep_alive(self, handle: int, subscription: Subscription) -> None:
         live = self._live
         live[handle] = subscription
-        if len(live) > LIVE_MAX:
+        if len(live) > self._live_max:
             handle, subscription = live.popitem(last=False)
             slot = _slot_of(handle)
             former = self._packed[slot]

@@ -156,3 +156,131 @@ def test_changes_and_removals(
         for delivery in receiver.take_until_fence(api)
     ]
     assert heard == [(kept, "E"), (new, "E"), (kept, "F"), (changed, "F"), (new, "F")]
+
+
+FILLERS = 300
+ON_E = [{"id": "E"}]
+PLACE = {"type": "geo:point", "value": "40,-3"}
+
+
+def every_kind(port: int) -> dict[str, dict[str, Any]]:
+    """Subscriptions of every kind by a name, which is also the path that they notify."""
+
+    def http(name: str, **parts: Any) -> dict[str, Any]:
+        return document(f"http://127.0.0.1:{port}/{name}", entities=ON_E, **parts)
+
+    def custom(name: str, **template: Any) -> dict[str, Any]:
+        made = http(name)
+        receiver = {"url": made["notification"].pop("http")["url"], **template}
+        return {**made, "notification": {"httpCustom": receiver, "attrs": ["A"]}}
+
+    def near(name: str, coords: str) -> dict[str, Any]:
+        place = {"georel": "near;maxDistance:1000", "geometry": "point", "coords": coords}
+        return http(name, condition={"expression": place})
+
+    kinds = {
+        "plain": http("plain"),
+        "described": http("described", description="as é, with \\"),
+        "q": http("q", condition={"attrs": ["A"], "expression": {"q": "A>0;!B"}}),
+        "q-pattern": http("q-pattern", condition={"expression": {"q": "A!=7;S~=^x"}}),
+        "q-not": http("q-not", condition={"expression": {"q": "A==-2..0"}}),
+        "mq": http("mq", condition={"expression": {"mq": "A.m==1"}}),
+        "here": near("here", "40,-3"),
+        "far": near("far", "10,10"),
+        "jexl": http("jexl", condition={"jexlExpression": "A > 0"}),
+        "created": http("created", condition={"alterationTypes": ["entityCreate"]}),
+        "quiet": http("quiet", condition={"attrs": ["A"], "notifyOnMetadataChange": False}),
+        "text": custom("text", payload="A is ${A}", method="PUT", headers={"X": "${id}"}),
+        "json": custom("json", json={"a": ["${A}", None, 1.5]}, qs={"k": "v"}),
+        "ngsi": custom("ngsi", ngsi={"id": "x${id}", "more": {"value": "${A}", "type": "T"}}),
+        "durable": http("durable", notification={"durable": True}),
+        "except": http("except", notification={"exceptAttrs": ["S"], "attrsFormat": "keyValues"}),
+        "covered": http("covered", notification={"attrs": ["A", "N"], "covered": True}),
+        "limited": http("limited", notification={"maxFailsLimit": 3, "onlyChangedAttrs": True}),
+        "oneshot": http("oneshot", status="oneshot"),
+        "throttled": http("throttled", throttling=3600),
+        "inactive": http("inactive", status="inactive"),
+        "expired": http("expired", expires="2020-01-01T00:00:00.000Z"),
+        "until": http("until", expires="2050-01-01T00:00:00.000Z"),
+    }
+    types = http("types")
+    types["subject"]["entities"] = [{"idPattern": "^(E|F)$", "typePattern": "T|U"}, {"id": "G"}]
+    mqtt = {"url": f"mqtt://127.0.0.1:{port}", "topic": "t", "user": "u", "passwd": "p", "qos": 1}
+    waiting = document("", entities=[{"id": "G"}], status="oneshot")
+    waiting["notification"] = {"mqtt": mqtt}
+    return {**kinds, "types": types, "waiting": waiting}
+
+
+def list_all(api: Api) -> list[Any]:
+    """All subscriptions, page by page; the last one is short."""
+    listed: list[Any] = []
+    while len(listed) % 100 == 0:
+        page = api.get("/v2/subscriptions", limit="100", offset=str(len(listed))).json
+        listed += page
+    return listed
+
+
+def heard_paths(api: Api, receiver: Receiver) -> list[str]:
+    return sorted(
+        delivery.path.partition("?")[0].removeprefix("/")
+        for delivery in receiver.take_until_fence(api)
+    )
+
+
+def test_every_kind_among_many(
+    start_broker: StartBroker, connect: Connect, receiver: Receiver
+) -> None:
+    broker = start_broker(*FLAGS)
+    api = connect(broker, "t")
+    ids = {name: api.subscribe(kind) for name, kind in every_kind(receiver.port).items()}
+    for number in range(FILLERS):
+        api.subscribe(document(receiver.url, entities=[{"id": f"D{number}", "type": "Device"}]))
+    elsewhere = document(receiver.url, description="elsewhere")
+    ids["elsewhere"] = api.subscribe(elsewhere, service_path="/a/#")
+
+    def change_place(value: int) -> None:
+        attribute = {"value": value, "metadata": {"m": {"value": 1, "type": "Number"}}}
+        reply = api.patch("/v2/entities/E/attrs", {"A": attribute})
+        assert reply.status == 204
+
+    api.create(
+        {
+            "id": "E",
+            "type": "T",
+            "A": {"value": 1, "metadata": {"m": {"value": 1, "type": "Number"}}},
+            "S": {"value": "xyz"},
+            "place": PLACE,
+        }
+    )
+    silent = {"q-not", "far", "inactive", "expired", "waiting", "elsewhere"}
+    fired = sorted(ids.keys() - silent)
+    assert heard_paths(api, receiver) == fired
+    for name in fired:
+        await_state(api, ids[name], has_ended(1, "lastSuccess"))
+    before = list_all(api)
+    assert len(before) == len(ids) + FILLERS
+    placed = api.get("/v2/subscriptions", service_path="/a/#", options="count")
+    assert [item["id"] for item in placed.json] == [ids["elsewhere"]]
+
+    assert broker.stop() == 0
+    api = connect(start_broker(*FLAGS, directory=broker.directory), "t")
+
+    assert list_all(api) == before
+    again_placed = api.get("/v2/subscriptions", service_path="/a/#", options="count")
+    assert again_placed.json == placed.json
+    assert again_placed.headers["Fiware-Total-Count"] == "1"
+    assert [show(api, item["id"]) for item in before[:30]] == before[:30]
+    change_place(2)
+    again = sorted(set(fired) - {"created", "oneshot", "throttled"})
+    assert heard_paths(api, receiver) == again
+    for name in again:
+        await_state(api, ids[name], has_ended(2, "lastSuccess"))
+    # What was changed goes on as it is, and what was removed is gone.
+    change(api, ids["plain"], subject={"entities": [{"id": "D7"}]})
+    change(api, ids["inactive"], status="active")
+    assert api.delete(f"/v2/subscriptions/{ids['q']}").status == 204
+    change_place(3)
+    assert heard_paths(api, receiver) == sorted({*again, "inactive"} - {"plain", "q"})
+    assert [item["id"] for item in list_all(api)] == [
+        item["id"] for item in before if item["id"] != ids["q"]
+    ]

@@ -2,7 +2,9 @@
 
 Per point a broker of its own: first empty, then with so many entities of three attributes, or so
 many subscriptions. Memory is the resident set of all its processes beyond that of the empty one,
-so what the allocator keeps for itself counts too.
+so what the allocator keeps for itself counts too. Of subscriptions the broker tells how much of
+it is the index, and how much the documents; the rest is ids, tables and the allocator's. The CPU
+of a start is that beyond the start of the empty one.
 
     python loadtests/capacity.py --output FILE --plot FILE
 """
@@ -39,7 +41,7 @@ from loadtests.seeding import (
     post_subscriptions,
     seed_directory,
 )
-from loadtests.servers import start_broker
+from loadtests.servers import read_metric, start_broker
 from loadtests.workloads import make_entity
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
@@ -125,6 +127,7 @@ def measure(kind: str, size: int, way: str, directory: Path) -> dict[str, Any]:
     with ExitStack() as running:
         empty = start_broker(running, directory / "empty", [], cpu.server)
         empty_bytes = read_resident_bytes(empty.pid)
+        empty_cpu = read_cpu_time(empty.pid)
     with ExitStack() as running:
         if way == "journal":
             seed_directory(directory / "full", entities, subscriptions)
@@ -137,12 +140,17 @@ def measure(kind: str, size: int, way: str, directory: Path) -> dict[str, Any]:
             post_subscriptions(broker.port, subscriptions, cpu.client)
         spent = read_cpu_time(broker.pid).since(before)
         resident = read_resident_bytes(broker.pid)
+        index_bytes = read_metric(broker.url, "rigel_subscription_index_bytes")
+        document_bytes = read_metric(broker.url, "rigel_subscription_document_bytes")
     return {
         "count": size,
         "empty_resident_bytes": empty_bytes,
         "resident_bytes": resident,
         "bytes_each": (resident - empty_bytes) / size,
+        "index_bytes_each": None if are_entities else index_bytes / size,
+        "document_bytes_each": None if are_entities else document_bytes / size,
         "start_s": start_s if way == "journal" else None,
+        "start_cpu_s": before.since(empty_cpu).total_s if way == "journal" else None,
         "create_cpu_us": spent.total_s / size * 1e6 if way == "http" else None,
     }
 
@@ -150,18 +158,35 @@ def measure(kind: str, size: int, way: str, directory: Path) -> dict[str, Any]:
 def make_table(figures: dict[str, list[dict[str, Any]]]) -> str:
     """The points in Markdown."""
     lines = [
-        "| what | count | bytes each | RSS MB | start s | CPU us to create |",
-        "|---|---|---|---|---|---|",
+        "| what | count | bytes each | index | document | rest "
+        "| RSS MB | start s | start CPU s | CPU us to create |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for kind, points in figures.items():
         for point in points:
-            start = "-" if point["start_s"] is None else f"{point['start_s']:.1f}"
-            create = "-" if point["create_cpu_us"] is None else f"{point['create_cpu_us']:.1f}"
-            lines.append(
-                f"| {kind} | {point['count']} | {point['bytes_each']:.0f} "
-                f"| {point['resident_bytes'] / 1e6:.1f} | {start} | {create} |"
+            each, index, document = (
+                point["bytes_each"],
+                point["index_bytes_each"],
+                point["document_bytes_each"],
             )
+            cells = [
+                kind,
+                str(point["count"]),
+                f"{each:.0f}",
+                _show(index, 0),
+                _show(document, 0),
+                _show(None if index is None else each - index - document, 0),
+                f"{point['resident_bytes'] / 1e6:.1f}",
+                _show(point["start_s"], 1),
+                _show(point["start_cpu_s"], 1),
+                _show(point["create_cpu_us"], 1),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _show(figure: float | None, digits: int) -> str:
+    return "-" if figure is None else f"{figure:.{digits}f}"
 
 
 if __name__ == "__main__":

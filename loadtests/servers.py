@@ -91,6 +91,15 @@ def post(url: str, body: bytes) -> None:
             raise LoadError(f"POST {url}: {error.code} {error.read()!r}") from None
 
 
+def read_metric(url: str, name: str) -> float:
+    """A figure without labels that a broker gives; raises LoadError if it does not."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=HTTP_TIMEOUT_S) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.removeprefix(name))
+    raise LoadError(f"GET {url}/metrics has no {name}")
+
+
 def find_nginx() -> str | None:
     """The path of nginx; None if it is not installed."""
     return shutil.which("nginx") or shutil.which(_SBIN)

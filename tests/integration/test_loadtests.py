@@ -144,6 +144,11 @@ class TestMeasurements:
             assert point["count"] == 1000
             assert point["resident_bytes"] > 0
             assert point["start_s"] > 0
+            assert point["start_cpu_s"] >= 0
+        assert figures["entities"][0]["index_bytes_each"] is None
+        (ranges,) = figures["ranges"]
+        assert 0 < ranges["index_bytes_each"] < 1000
+        assert 0 < ranges["document_bytes_each"] < 1000
 
     def test_a_run_goes_on_only_with_a_file_of_its_own(self, tmp_path: Path) -> None:
         other = tmp_path / "other.json"

@@ -126,7 +126,7 @@ struct Event {
     std::vector<Value> values;  // the scalars of a path stand together
     std::vector<Named> names;   // condition attributes; one may stand several times
     std::vector<u32> scopes;    // service paths that cover the entity's, as service_path_code
-    std::vector<Box> boxes;     // around its locations, all of them
+    std::vector<Box> boxes;     // around its locations, first those that are points
     std::vector<Position> positions;  // those that are points
     u8 reach[TRIGGERS] = {};
     bool is_deletion = false;

@@ -50,7 +50,9 @@ class Verification {
             }
             // The area says nothing of locations that are no points.
             if (!event.has_extents) return Verdict::NO;
-            return is_near(member, record, event) ? Verdict::UNSURE : Verdict::NO;
+            const bool is_reached = !(member.flags & HAS_BOXES) ||
+                                    overlaps(record, event, event.positions.size());
+            return is_reached ? Verdict::UNSURE : Verdict::NO;
         }
         return is_near(member, record, event) ? found : Verdict::NO;
     }
@@ -143,10 +145,15 @@ class Verification {
     }
 
     static bool is_near(const Member& member, const Record& record, const Event& event) {
-        if (!(member.flags & HAS_BOXES) || member.place == IN_PLACES) return true;
-        for (u32 i = 0; i < record.box_count(); ++i) {
-            for (const Box& box : event.boxes) {
-                if (record.boxes()[i].overlaps(box)) return true;
+        return !(member.flags & HAS_BOXES) || member.place == IN_PLACES ||
+               overlaps(record, event, 0);
+    }
+
+    // Whether a box of the event, from the one numbered `first` on, reaches one of the record.
+    static bool overlaps(const Record& record, const Event& event, std::size_t first) {
+        for (std::size_t b = first; b < event.boxes.size(); ++b) {
+            for (u32 i = 0; i < record.box_count(); ++i) {
+                if (record.boxes()[i].overlaps(event.boxes[b])) return true;
             }
         }
         return false;

@@ -101,7 +101,7 @@ class Record {
         const u64* area = words_ + words() - Area::words_of(kind);
         if (kind == Area::CIRCLE) {
             geoscope::Annulus circle;
-            std::memcpy(&circle, area, sizeof circle);
+            std::memcpy(static_cast<void*>(&circle), area, sizeof circle);
             return circle.has(position.lon, position.lat);
         }
         const geoscope::Region* region;

@@ -1,7 +1,7 @@
 // A hash table from 64-bit keys to 32-bit values that never pauses: extendible hashing.
 //
 // A directory by the first bits of the hash leads to shards of some thousand slots, each a table
-// with linear probing in the order of hashes, so that a key that is not in is given up after
+// with linear probing in the order of homes, so that a key that is not in is given up after
 // three slots or so (most keys of an event are not in). A full shard is split in two; only its
 // slots move. The hash is seeded, so that nobody can choose keys that fall together, and can be
 // undone, so that it stands for the key.
@@ -218,18 +218,19 @@ class HashTable {
     }
 
     static void put(Shard& shard, u64 hash, u32 value) {
-        Slot put{static_cast<u32>(hash), static_cast<u32>(hash >> 32), value};
+        Slot carried{static_cast<u32>(hash), static_cast<u32>(hash >> 32), value};
         u32 i = home(hash, shard.capacity);
         for (u32 steps = 0; shard.slots[i].value != NONE; ++steps) {
             // One that is nearer to its home goes on in place of this one.
-            const u32 others = distance(home(shard.slots[i].hash(), shard.capacity), i, shard.capacity);
+            Slot& other = shard.slots[i];
+            const u32 others = distance(home(other.hash(), shard.capacity), i, shard.capacity);
             if (others < steps) {
-                std::swap(put, shard.slots[i]);
+                std::swap(carried, other);
                 steps = others;
             }
             if (++i == shard.capacity) i = 0;
         }
-        shard.slots[i] = put;
+        shard.slots[i] = carried;
         ++shard.count;
     }
 

@@ -122,6 +122,8 @@ def run(tests: list[str]) -> int:
     )
     # pytest's own setting puts the root before PYTHONPATH.
     options = ["--override-ini", f"pythonpath={COPY} {ROOT}", "--override-ini", "timeout=600"]
+    # Without deadlines: what is sanitized is slow.
+    options.append("--hypothesis-profile=ci")
     command = [sys.executable, "-P", "-m", "pytest", "-q", *options, *tests]
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
 

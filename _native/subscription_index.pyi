@@ -1,6 +1,8 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, final
 
+from _native.geometry import Annulus, Region
+
 # Operations of predicates.
 EXISTS: Final[int]
 ABSENT: Final[int]
@@ -65,9 +67,15 @@ class EventLike(Protocol):
     @property
     def changed_metadata(self) -> Collection[str]: ...
 
-# event, its alteration, boxes around its locations, numbers of the patterns found in the
-# entity's id, in its type
-PreparableEvent: TypeAlias = tuple[EventLike, int, Iterable[BoxLike], Iterable[int], Iterable[int]]
+# what `match` takes
+PreparableEvent: TypeAlias = tuple[
+    EventLike,
+    int,
+    Iterable[tuple[float, float]],
+    Iterable[BoxLike],
+    Iterable[int],
+    Iterable[int],
+]
 
 @final
 class EventBatch:
@@ -104,14 +112,16 @@ class SubscriptionIndex:
         service_path: str,
         predicates: Iterable[Predicate],
         boxes: Iterable[BoxLike],
+        area: Annulus | Region | None,
         verify: bool,
     ) -> int:
         """The handle of a new subscription: above all handles before, never given again.
 
         An event triggers it if one of the selectors (id, type) means the entity, the trigger
         and the condition attributes (empty: any) its alteration, the service path (open
-        downwards with a trailing "/#") covers the entity's, all predicates hold, and one of
-        the boxes, if any, meets one of the event's. `verify`: it asks for more than that.
+        downwards with a trailing "/#") covers the entity's, all predicates hold, one of the
+        boxes, if any, meets one of the event's, and one of the event's positions is in the
+        area, if any. `verify`: it asks for more than that.
 
         2 to 4 us. Raises ValueError with nothing changed.
         """
@@ -122,16 +132,21 @@ class SubscriptionIndex:
         """A small number that no other subscription has while this one is in."""
     @property
     def has_places(self) -> bool:
-        """Whether a subscription has boxes, so that those of events are looked at."""
+        """Whether a subscription has boxes or an area, so that an event's places are looked at."""
     def match(
         self,
         event: EventLike,
         alteration: int,
+        positions: Iterable[tuple[float, float]],
         boxes: Iterable[BoxLike],
         id_patterns: Iterable[int],
         type_patterns: Iterable[int],
     ) -> tuple[list[int], list[int]]:
-        """Handles, oldest first: of those triggered, and of those to be tested exactly."""
+        """Handles, oldest first: of those triggered, and of those to be tested exactly.
+
+        `positions`: longitude and latitude of the entity's locations that are points; `boxes`
+        are around the others, which an area decides nothing about.
+        """
     def prepare(self, events: Iterable[PreparableEvent]) -> EventBatch:
         """Events with what `match` takes, translated once."""
     def match_many(self, batch: EventBatch) -> list[tuple[list[int], list[int]]]:

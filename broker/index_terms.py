@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from _native.geometry import Annulus, Region
 from _native.subscription_index import (
     ABSENT,
     DATED,
@@ -82,6 +83,7 @@ class Terms(NamedTuple):
     trigger: int
     predicates: list[Predicate]
     boxes: tuple[_Box, ...]
+    area: Annulus | Region | None
     verify: bool
 
 
@@ -123,12 +125,14 @@ def terms_of(condition: Condition) -> Terms:
                 break
             predicates.append(predicate)
     boxes: tuple[_Box, ...] = ()
+    area = None
     if condition.geo is not None:
-        verify = True
+        area = condition.geo.area
+        verify = verify or area is None
         boxes = condition.geo.bounds() or ()
         if len(boxes) > MAX_BOXES:
             boxes = ()
-    return Terms(attributes, trigger, predicates, boxes, verify)
+    return Terms(attributes, trigger, predicates, boxes, area, verify)
 
 
 def predicate_of(statement: Statement) -> Predicate | None:

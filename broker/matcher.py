@@ -3,7 +3,7 @@
 One index per tenant. The native index finds subscriptions by what their conditions have that
 events must have (docs/architecture.md) and decides most of them; `is_triggered` is the
 definition of what triggers, and decides those that the index leaves open: regular expressions
-in queries, exact geometry, builtin attributes, numbers too large for doubles.
+in queries, locations that are no points, builtin attributes, numbers too large for doubles.
 
 It must not hold subscriptions: whoever adds them has them by their handles.
 
@@ -13,13 +13,14 @@ that has to be tested, add about 3 us, remove 2 us.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from _native.subscription_index import DEFAULT_BLOCK, SubscriptionIndex
 from broker.index_terms import Terms, alteration_code
 from broker.pattern_set import PatternSet
-from ngsi.geometry import Box, Shape
+from ngsi.geometry import Box, Point, Shape
+from ngsi.geometry.paths import Position
 from ngsi.instants import DATE_TYPES, parse_instant
 from ngsi.model import AlterationType, EntityEvent, EntitySelector
 from ngsi.patterns import Pattern
@@ -57,6 +58,7 @@ class SubscriptionMatcher:
             service_path,
             terms.predicates,
             terms.boxes,
+            terms.area,
             terms.verify,
         )
 
@@ -80,10 +82,15 @@ class SubscriptionMatcher:
         """
         index = self._index
         entity = event.entity
+        positions: Sequence[Position] = ()
+        boxes: Sequence[Box] = ()
+        if entity.shapes and index.has_places:
+            positions, boxes = _places_of(entity.shapes)
         sure, unsure = index.match(
             event,
             alteration_code(event.alteration),
-            _boxes_around(entity.shapes) if entity.shapes and index.has_places else (),
+            positions,
+            boxes,
             self._id_patterns.find(entity.id),
             self._type_patterns.find(entity.type),
         )
@@ -120,8 +127,15 @@ def _patterns_of(selector: EntitySelector) -> tuple[Pattern | None, Pattern | No
     return id_pattern, type_pattern
 
 
-def _boxes_around(shapes: tuple[Shape, ...]) -> list[Box]:
-    return [box for shape in shapes for box in shape.bounds]
+def _places_of(shapes: tuple[Shape, ...]) -> tuple[Sequence[Position], Sequence[Box]]:
+    """The positions of those that are points, boxes around the others."""
+    if len(shapes) == 1:
+        shape = shapes[0]
+        if type(shape) is Point:
+            return ((shape.lon, shape.lat),), ()
+        return (), shape.bounds
+    positions = [(shape.lon, shape.lat) for shape in shapes if type(shape) is Point]
+    return positions, [box for shape in shapes if type(shape) is not Point for box in shape.bounds]
 
 
 def is_triggered(subscription: Subscription, event: EntityEvent) -> bool:

@@ -32,7 +32,10 @@ enum MemberFlags : u8 {
     TO_VERIFY = 1,  // what is found has to be tested exactly by whoever asks
     HAS_BOXES = 2,
     HAS_CONDITIONS = 4,  // attributes or predicates
+    HAS_CIRCLE = 8,
+    HAS_REGION = 16,
 };
+inline constexpr u8 HAS_AREA = HAS_CIRCLE | HAS_REGION;
 
 // One selector of a subscription, or one of several postings of it. 32 bytes.
 struct Member {
@@ -47,6 +50,9 @@ struct Member {
     u8 flags;
     u8 spare;
 
+    Area::Kind area() const {
+        return flags & HAS_CIRCLE ? Area::CIRCLE : flags & HAS_REGION ? Area::REGION : Area::ANYWHERE;
+    }
     u32& free_link() { return ring; }
 };
 static_assert(sizeof(Member) == 32);

@@ -146,7 +146,7 @@ inline void Index::check() const {
         if (slot_of(member.handle) != number) continue;
         ++subscriptions;
         const Record record(arena_, member.record);
-        places += member.flags & HAS_BOXES ? 1 : 0;
+        places += member.flags & (HAS_BOXES | HAS_AREA) ? 1 : 0;
         ++texts[text_of_service_path(member.service_path)];
         for (u32 i = 0; i < record.attribute_count(); ++i) ++uses[record.attributes()[i]].names;
         for (u32 i = 0; i < record.predicate_count(); ++i) {

@@ -86,6 +86,8 @@ class Index {
         }
         u8 flags = draft.to_verify ? TO_VERIFY : 0;
         if (!draft.content.boxes.empty()) flags |= HAS_BOXES;
+        if (draft.content.area.kind == Area::CIRCLE) flags |= HAS_CIRCLE;
+        if (draft.content.area.kind == Area::REGION) flags |= HAS_REGION;
         if (!draft.content.attributes.empty() || !draft.content.predicates.empty()) {
             flags |= HAS_CONDITIONS;
         }
@@ -111,7 +113,7 @@ class Index {
             placement_.post(selector, number);
         }
         for (const Selector& selector : draft.selectors) selector.release(strings_);
-        if (!draft.content.boxes.empty()) ++places_;
+        if (flags & (HAS_BOXES | HAS_AREA)) ++places_;
         ++size_;
         ++changes_;
         return handle;
@@ -159,7 +161,7 @@ class Index {
         }
         strings_.release(text_of_service_path(subscription.service_path));
         arena_.give_back(subscription.record, record.words());
-        if (subscription.flags & HAS_BOXES) --places_;
+        if (subscription.flags & (HAS_BOXES | HAS_AREA)) --places_;
         --size_;
         ++changes_;
         return true;

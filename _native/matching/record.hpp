@@ -1,4 +1,4 @@
-// What one subscription asks, in the arena: condition attributes, predicates, boxes, keys.
+// What one subscription asks, in the arena: condition attributes, predicates, boxes, keys, area.
 //
 // Shared by all members (selectors and further postings) of the subscription.
 #pragma once
@@ -16,12 +16,14 @@ struct Content {
     std::vector<Predicate> predicates;
     std::vector<u64> keys;  // of ONE_OF: low is an index here until it is stored
     std::vector<Box> boxes;
+    Area area;
 
     void clear() {
         attributes.clear();
         predicates.clear();
         keys.clear();
         boxes.clear();
+        area = Area{};
     }
 };
 
@@ -50,7 +52,8 @@ class Record {
         const auto predicate_words = static_cast<u32>(content.predicates.size() * PREDICATE_WORDS);
         const auto box_words = static_cast<u32>(content.boxes.size() * BOX_WORDS);
         const u32 before_keys = 1 + attribute_words + predicate_words + box_words;
-        const u32 words = before_keys + static_cast<u32>(content.keys.size());
+        const u32 before_area = before_keys + static_cast<u32>(content.keys.size());
+        const u32 words = before_area + Area::words_of(content.area.kind);
         const u32 address = arena.take(words);
         const Record record(arena, address);
         *record.header() = {static_cast<u16>(words), static_cast<u16>(content.attributes.size()),
@@ -60,6 +63,12 @@ class Record {
         copy(record.words_ + 1 + attribute_words, content.predicates);
         copy(record.words_ + 1 + attribute_words + predicate_words, content.boxes);
         copy(record.words_ + before_keys, content.keys);
+        u64* area = record.words_ + before_area;
+        if (content.area.kind == Area::CIRCLE) {
+            std::memcpy(area, &content.area.circle, sizeof content.area.circle);
+        } else if (content.area.kind == Area::REGION) {
+            std::memcpy(area, &content.area.region, sizeof content.area.region);
+        }
         for (u32 i = 0; i < content.predicates.size(); ++i) {
             Predicate& predicate = record.predicates()[i];
             if (predicate.operation == ONE_OF) predicate.low += before_keys;
@@ -68,6 +77,9 @@ class Record {
     }
 
     void prefetch() const { __builtin_prefetch(words_); }  // mostly one line of the cache
+    void prefetch_end(Area::Kind area) const {
+        __builtin_prefetch(words_ + 3 + Area::words_of(area));  // of one with a box and no more
+    }
 
     u32 words() const { return header()->words; }
     u32 attribute_count() const { return header()->attributes; }
@@ -83,6 +95,19 @@ class Record {
     }
     const u64* begin() const { return words_; }
     const u64* keys(const Predicate& predicate) const { return words_ + predicate.low; }
+
+    // Whether the position is in the area, of which kind the member knows.
+    bool has(Area::Kind kind, const Position& position) const {
+        const u64* area = words_ + words() - Area::words_of(kind);
+        if (kind == Area::CIRCLE) {
+            geoscope::Annulus circle;
+            std::memcpy(static_cast<void*>(&circle), area, sizeof circle);
+            return circle.has(position.lon, position.lat);
+        }
+        const geoscope::Region* region;
+        std::memcpy(&region, area, sizeof region);
+        return region->touches(position.lon, position.lat);
+    }
 
     bool has_attribute(u32 path) const {
         const u32* names = attributes();

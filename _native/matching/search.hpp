@@ -270,13 +270,13 @@ class Search {
             const u32 end = std::min(count, begin + TOGETHER);
             fetch_members(end);
             for (u32 i = begin; i < end; ++i) {
-                const Member& member = members_[candidates_[i]];
-                if (member.flags & HAS_CONDITIONS) verification_.prefetch(member);
+                verification_.prefetch(members_[candidates_[i]]);
             }
             for (u32 i = begin; i < end; ++i) {
                 const Member& member = members_[candidates_[i]];
-                if (!verification_.holds(member, facts_)) continue;
-                (member.flags & TO_VERIFY ? found_.unsure : found_.sure).push_back(member.handle);
+                const Verdict verdict = verification_.judge(member, facts_);
+                if (verdict == Verdict::NO) continue;
+                (verdict == Verdict::YES ? found_.sure : found_.unsure).push_back(member.handle);
             }
         }
         sort_once(found_.sure);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "geoscope/rtree.hpp"
+#include "matching/area.hpp"
 #include "matching/memory.hpp"
 
 namespace rigel::matching {
@@ -125,10 +126,12 @@ struct Event {
     std::vector<Value> values;  // the scalars of a path stand together
     std::vector<Named> names;   // condition attributes; one may stand several times
     std::vector<u32> scopes;    // service paths that cover the entity's, as service_path_code
-    std::vector<Box> boxes;     // around its locations
+    std::vector<Box> boxes;     // around its locations, first those that are points
+    std::vector<Position> positions;  // those that are points
     u8 reach[TRIGGERS] = {};
     bool is_deletion = false;
     bool has_lists = false;  // whether a path has other than one scalar
+    bool has_extents = false;  // whether a location is other than a point
 
     void clear() {
         id = type = 0;
@@ -138,7 +141,8 @@ struct Event {
         names.clear();
         scopes.clear();
         boxes.clear();
-        is_deletion = has_lists = false;
+        positions.clear();
+        is_deletion = has_lists = has_extents = false;
     }
 };
 

@@ -23,27 +23,47 @@ struct Facts {
     }
 };
 
+// What is known of a member after the test.
+enum class Verdict : u8 { NO, UNSURE, YES };
+
 class Verification {
   public:
     Verification(const Arena& arena, const Strings& strings) : arena_(arena), strings_(strings) {}
 
-    bool holds(const Member& member, const Facts& facts) const {
+    Verdict judge(const Member& member, const Facts& facts) const {
         const Event& event = *facts.event;
         const u8 reach = event.reach[member.trigger];
-        if (!is_covered(member.service_path, event)) return false;
-        // One that was found by its boxes and asks for nothing else needs no look at its record.
-        const bool is_found_near = member.place == IN_PLACES;
-        if (!(member.flags & HAS_CONDITIONS)) {
-            return (reach & (REACHES_ALWAYS | REACHES_EMPTY)) &&
-                   (!(member.flags & HAS_BOXES) || is_found_near ||
-                    is_near(Record(arena_, member.record), event));
-        }
+        if (!is_covered(member.service_path, event)) return Verdict::NO;
         const Record record(arena_, member.record);
-        return is_triggered(reach, record, facts) && all_hold(record, facts) &&
-               (!(member.flags & HAS_BOXES) || is_found_near || is_near(record, event));
+        if (member.flags & HAS_CONDITIONS) {
+            if (!is_triggered(reach, record, facts) || !all_hold(record, facts)) {
+                return Verdict::NO;
+            }
+        } else if (!(reach & (REACHES_ALWAYS | REACHES_EMPTY))) {
+            return Verdict::NO;
+        }
+        const Verdict found = member.flags & TO_VERIFY ? Verdict::UNSURE : Verdict::YES;
+        if (member.flags & HAS_AREA) {
+            const Area::Kind kind = member.area();
+            for (const Position& position : event.positions) {
+                if (record.has(kind, position)) return found;
+            }
+            // The area says nothing of locations that are no points.
+            if (!event.has_extents) return Verdict::NO;
+            const bool is_reached = !(member.flags & HAS_BOXES) ||
+                                    overlaps(record, event, event.positions.size());
+            return is_reached ? Verdict::UNSURE : Verdict::NO;
+        }
+        return is_near(member, record, event) ? found : Verdict::NO;
     }
 
-    void prefetch(const Member& member) const { Record(arena_, member.record).prefetch(); }
+    // One that was found by its boxes and asks for nothing else needs no look at its record.
+    void prefetch(const Member& member) const {
+        if (!(member.flags & (HAS_CONDITIONS | HAS_AREA))) return;
+        const Record record(arena_, member.record);
+        record.prefetch();
+        if (member.flags & HAS_AREA) record.prefetch_end(member.area());
+    }
 
   private:
     static bool is_triggered(u8 reach, const Record& record, const Facts& facts) {
@@ -124,10 +144,16 @@ class Verification {
         return true;
     }
 
-    static bool is_near(const Record& record, const Event& event) {
-        for (u32 i = 0; i < record.box_count(); ++i) {
-            for (const Box& box : event.boxes) {
-                if (record.boxes()[i].overlaps(box)) return true;
+    static bool is_near(const Member& member, const Record& record, const Event& event) {
+        return !(member.flags & HAS_BOXES) || member.place == IN_PLACES ||
+               overlaps(record, event, 0);
+    }
+
+    // Whether a box of the event, from the one numbered `first` on, reaches one of the record.
+    static bool overlaps(const Record& record, const Event& event, std::size_t first) {
+        for (std::size_t b = first; b < event.boxes.size(); ++b) {
+            for (u32 i = 0; i < record.box_count(); ++i) {
+                if (record.boxes()[i].overlaps(event.boxes[b])) return true;
             }
         }
         return false;

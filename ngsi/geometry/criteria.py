@@ -31,6 +31,11 @@ class Near:
         self._max_m = inf if max_m is None else max_m
         self._annulus = Annulus(origin, min_m, self._max_m)
 
+    @property
+    def area(self) -> Annulus:
+        """The positions that match."""
+        return self._annulus
+
     def matches(self, shape: Shape) -> bool:
         """Whether the nearest place of the shape is within the distances."""
         if type(shape) is Point:
@@ -78,6 +83,11 @@ class Relation:
         )
         self._area: Region | None = None  # the region as lines and polygons, made when needed
         self._reference: Reference | None = None
+
+    @property
+    def area(self) -> Region | None:
+        """The positions that match, None where no region says it."""
+        return self._region if self._relation in ("coveredBy", "intersects") else None
 
     def matches(self, shape: Shape) -> bool:
         """Whether the shape is in the relation to the reference."""

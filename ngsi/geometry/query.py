@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from _native.geometry import Annulus, Region
 from ngsi.errors import BadRequest, NotSupportedQuery
 from ngsi.geometry import paths
 from ngsi.geometry.boxes import Box
@@ -55,6 +56,14 @@ class GeoQuery:
     def matches(self, shape: Shape) -> bool:
         """Whether an entity with that location is meant."""
         return self._criterion.matches(shape)
+
+    @property
+    def area(self) -> Annulus | Region | None:
+        """The positions of the Points that match, for an index; None if `matches` has to be asked.
+
+        Of other shapes it says nothing.
+        """
+        return self._criterion.area
 
     def bounds(self) -> tuple[Box, ...] | None:
         """Boxes that the bounds of every matching shape overlap.

@@ -2,20 +2,17 @@
 
     python tests/bench/bench_matcher.py [--core] [workload ...] [number of subscriptions ...]
 
-Workloads, all of a fixed seed:
+The workloads stand in matcher_workloads.py. Figures, all of CPU time:
 
-W1   per device: exact id and type, one or two condition attributes; an event hits about 1
-W2   one entity of 100 numeric attributes, one to three ranges or values of random attributes
-W2t  as W2 with the attributes of the query as condition attributes; one attribute changes
-W3   1000 types, idPattern `.*`, one threshold each; about 10 hits at 1 000 000
-W4   circles and polygons over a country, most of them in cities; about 10 hits at 1 000 000
-W5   1000 distinct regular expressions over entity ids, and a threshold
+- microseconds per event in the native index (`core`, events translated before), and through
+  SubscriptionMatcher (`door`); handles per event that are sure and that are to be tested exactly
+- additions per second while the index fills
+- removals and additions per second of subscriptions that are in, taken at random, while events
+  flow: one event between ten of them
+- the longest single addition or removal of all
+- bytes per subscription in the index
 
-Figures, all of CPU time: microseconds per event in the native index (`core`, events translated
-before) and through SubscriptionMatcher (`door`); handles per event that are sure and that are to
-be tested exactly; additions and removals per second in the core and through the door; the longest
-single addition to the core; bytes per subscription in the index. With --core the door is left
-out: its subscriptions take 2 KB each. No part of the test suite.
+With --core the door is left out: its subscriptions take 2 KB each. No part of the test suite.
 """
 
 from __future__ import annotations
@@ -25,266 +22,25 @@ import math
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import Any, NamedTuple
-
-import numpy as np
+from itertools import cycle, islice
+from typing import Any
 
 from _native.subscription_index import DEFAULT_BLOCK, SubscriptionIndex
 from broker.index_terms import alteration_code, terms_of
 from broker.matcher import SubscriptionMatcher
 from ngsi.geometry import GeoQuery, Point
 from ngsi.instants import DATE_TYPES, parse_instant
-from ngsi.model import AlterationType, Attribute, Entity, EntityEvent, EntitySelector
-from ngsi.patterns import Pattern, compile_pattern
+from ngsi.model import AlterationType, Attribute, Entity, EntityEvent
+from ngsi.patterns import Pattern
 from ngsi.query import parse_query
 from ngsi.subscription import Condition, Delivery, HttpReceiver, Subscription
+from tests.bench.matcher_workloads import WORKLOADS, Happening, Sketch, Workload
 
-DOMAIN = 100_000  # numbers of attributes are below it
-CATEGORIES = 1000  # values of categorical attributes
-EVENTS = 5000
 CHUNK = 10_000  # subscriptions that are made at once
 CHURN = 50_000  # removals and additions that are measured
+EVENT_SPACING = 10  # of them between two events
 COUNTS = (1_000, 100_000, 1_000_000)
 DELIVERY = Delivery(HttpReceiver("http://localhost/"))
-
-Rng = np.random.Generator
-Test = tuple[str, str, int, int]  # attribute, == or .. or > or <, low, high
-
-
-class Sketch(NamedTuple):
-    """A subscription in short."""
-
-    selector: EntitySelector
-    attributes: tuple[str, ...] = ()
-    tests: tuple[Test, ...] = ()
-    geo: tuple[str, str, str] | None = None
-
-
-class Happening(NamedTuple):
-    """An event in short."""
-
-    id: str
-    type: str
-    changed: tuple[str, ...]
-    values: dict[str, int]
-    place: tuple[float, float] | None = None
-
-
-Workload = Callable[[int], tuple[Iterator[Sketch], list[Happening]]]
-
-
-def devices(count: int) -> tuple[Iterator[Sketch], list[Happening]]:
-    rng = np.random.default_rng(1)
-    names = ("temperature", "humidity", "pressure", "battery", "co2", "status")
-    device_count = max(1, int(count / 1.25))
-    owners = np.concatenate(
-        [np.arange(device_count), rng.integers(0, device_count, count - device_count)]
-    )
-    first, second = rng.integers(0, 6, count), rng.integers(0, 6, count)
-    two = rng.random(count) < 0.5
-
-    def sketches() -> Iterator[Sketch]:
-        for i in range(count):
-            attributes: tuple[str, ...] = (names[first[i]],)
-            if two[i] and first[i] != second[i]:
-                attributes += (names[second[i]],)
-            selector = EntitySelector(id=f"urn:ngsi-ld:Device:{owners[i]:07}", type="Device")
-            yield Sketch(selector, attributes)
-
-    happenings = []
-    for _ in range(EVENTS):
-        changed = rng.choice(6, rng.integers(1, 4), replace=False)
-        happenings.append(
-            Happening(
-                f"urn:ngsi-ld:Device:{rng.integers(0, device_count):07}",
-                "Device",
-                tuple(names[i] for i in changed),
-                {name: int(rng.integers(0, DOMAIN)) for name in names},
-            )
-        )
-    return sketches(), happenings
-
-
-def hub(count: int, triggered: bool = False) -> tuple[Iterator[Sketch], list[Happening]]:
-    rng = np.random.default_rng(2)
-    names = [f"a{i:02}" for i in range(100)]
-    continuous = 80  # the attributes after these have categories
-    share = 5e-6  # of the events that one subscription lets through
-
-    def predicate_sets(rng: Rng, number: int) -> Iterator[tuple[Test, ...]]:
-        sizes = rng.integers(1, 4, number)
-        chosen = rng.integers(0, 100, (number, 3))
-        chosen[:, 1] = (chosen[:, 0] + rng.integers(1, 100, number)) % 100
-        for i in range(number):
-            size = sizes[i]
-            if size == 1:
-                indexes = [int(chosen[i, 0] % continuous)]
-            else:
-                indexes = [int(index) for index in chosen[i, :size]]
-                while size == 3 and indexes[2] in indexes[:2]:
-                    indexes[2] = int(rng.integers(0, 100))
-            numeric = sum(index < continuous for index in indexes)
-            left = min(1.0, share * CATEGORIES ** (len(indexes) - numeric))
-            tests: list[Test] = []
-            for index in indexes:
-                if index >= continuous:
-                    tests.append((names[index], "==", int(rng.integers(0, CATEGORIES)), 0))
-                    continue
-                width = round(DOMAIN * left ** (1 / numeric) * (0.5 + rng.random()))
-                width = min(max(1, width), DOMAIN - 1)
-                low = int(rng.integers(0, DOMAIN - width + 1))
-                tests.append((names[index], ".." if width > 1 else "==", low, low + width - 1))
-            yield tuple(tests)
-
-    def sketches() -> Iterator[Sketch]:
-        selector = EntitySelector(id="urn:ngsi-ld:Hub:1", type="Hub")
-        for tests in predicate_sets(np.random.default_rng(20), count):
-            attributes = tuple(test[0] for test in tests) if triggered else ()
-            yield Sketch(selector, attributes, tests)
-
-    # Every event meets at least one of the subscriptions, as one of the first shows.
-    models = list(predicate_sets(np.random.default_rng(20), count))[:EVENTS]
-    happenings = []
-    for i in range(EVENTS):
-        numbers = rng.integers(0, DOMAIN, 100)
-        numbers[continuous:] = rng.integers(0, CATEGORIES, 100 - continuous)
-        values = {name: int(number) for name, number in zip(names, numbers, strict=True)}
-        tests = models[i % len(models)]
-        for name, operator, low, high in tests:
-            values[name] = low if operator == "==" else int(rng.integers(low, high + 1))
-        changed = (tests[0][0],) if triggered else tuple(names)
-        happenings.append(Happening("urn:ngsi-ld:Hub:1", "Hub", changed, values))
-    return sketches(), happenings
-
-
-def triggered_hub(count: int) -> tuple[Iterator[Sketch], list[Happening]]:
-    return hub(count, triggered=True)
-
-
-def thresholds(count: int) -> tuple[Iterator[Sketch], list[Happening]]:
-    rng = np.random.default_rng(3)
-    names = [f"m{i:02}" for i in range(50)]
-    held = [[names[i] for i in rng.choice(50, 5, replace=False)] for _ in range(1000)]
-    types, attributes = rng.integers(0, 1000, count), rng.integers(0, 5, count)
-    shares, is_above = rng.random(count) * 0.02, rng.random(count) < 0.5
-    anything = compile_pattern(".*")
-
-    def sketches() -> Iterator[Sketch]:
-        for i in range(count):
-            name = held[types[i]][attributes[i]]
-            reach = int(DOMAIN * shares[i]) + 1
-            test = (name, ">", DOMAIN - reach, 0) if is_above[i] else (name, "<", reach, 0)
-            selector = EntitySelector(id_pattern=anything, type=f"T{types[i]:04}")
-            yield Sketch(selector, (), (test,))
-
-    happenings = []
-    for _ in range(EVENTS):
-        number = int(rng.integers(0, 1000))
-        values = {name: int(rng.integers(0, DOMAIN)) for name in held[number]}
-        happenings.append(
-            Happening(f"urn:{rng.integers(0, 10**6)}", f"T{number:04}", tuple(values), values)
-        )
-    return sketches(), happenings
-
-
-def places(count: int) -> tuple[Iterator[Sketch], list[Happening]]:
-    rng = np.random.default_rng(4)
-    south, west, height, width = 37.0, -8.0, 9.0, 11.0
-    cities = np.column_stack([south + height * rng.random(50), west + width * rng.random(50)])
-
-    def positions(number: int) -> tuple[Any, Any]:
-        city = rng.integers(0, 50, number)
-        urban = rng.random(number) < 0.7
-        lats = np.where(
-            urban,
-            cities[city, 0] + rng.normal(0, 0.06, number),
-            south + height * rng.random(number),
-        )
-        lons = np.where(
-            urban, cities[city, 1] + rng.normal(0, 0.08, number), west + width * rng.random(number)
-        )
-        return lats, lons
-
-    lats, lons = positions(count)
-    radii_m = np.exp(rng.normal(math.log(235.0), 0.8, count))
-    is_polygon = rng.random(count) < 0.3
-    event_lats, event_lons = positions(EVENTS)
-
-    def sketches() -> Iterator[Sketch]:
-        selector = EntitySelector(type="Vehicle")
-        polygons = np.random.default_rng(40)
-        for i in range(count):
-            lat, lon, radius_m = lats[i], lons[i], radii_m[i]
-            if not is_polygon[i]:
-                georel = f"near;maxDistance:{radius_m:.1f}"
-                yield Sketch(selector, geo=(georel, "point", f"{lat:.6f},{lon:.6f}"))
-                continue
-            corners = int(polygons.integers(5, 13))
-            angles = (np.arange(corners) + polygons.random(corners)) / corners * 2 * math.pi
-            reach = radius_m * (0.6 + 0.6 * polygons.random(corners)) / 111_320.0
-            points = [
-                f"{lat + r * math.sin(a):.6f},"
-                f"{lon + r * math.cos(a) / math.cos(math.radians(lat)):.6f}"
-                for r, a in zip(reach, angles, strict=True)
-            ]
-            yield Sketch(selector, geo=("coveredBy", "polygon", ";".join([*points, points[0]])))
-
-    happenings = [
-        Happening(f"urn:{i}", "Vehicle", ("location",), {}, (event_lons[i], event_lats[i]))
-        for i in range(EVENTS)
-    ]
-    return sketches(), happenings
-
-
-def patterns(count: int) -> tuple[Iterator[Sketch], list[Happening]]:
-    rng = np.random.default_rng(5)
-    texts = [
-        text
-        for city in range(200)
-        for text in (
-            f"^urn:ngsi-ld:Sensor:city{city}:.*",
-            f".*:floor{city}:[^:]+$",
-            f"^urn:ngsi-ld:Sensor:city[0-9]+:bldg-(A|B){city}:.*",
-            f".*:dev-[0-9]*{city:03}$",
-            f"^urn:ngsi-ld:Sensor:(city{city}|city{city + 1}):bldg-C[0-9]+:floor[0-9]:.*",
-        )
-    ]
-    compiled: list[Pattern] = [compile_pattern(text) for text in texts]
-    chosen, shares = rng.integers(0, len(texts), count), rng.random(count) * 0.2
-
-    def sketches() -> Iterator[Sketch]:
-        for i in range(count):
-            selector = EntitySelector(id_pattern=compiled[chosen[i]], type="Sensor")
-            test = ("temperature", ">", DOMAIN - int(DOMAIN * shares[i]), 0)
-            yield Sketch(selector, (), (test,))
-
-    ids = [
-        f"urn:ngsi-ld:Sensor:city{rng.integers(0, 200)}:bldg-{'ABC'[rng.integers(0, 3)]}"
-        f"{rng.integers(0, 200)}:floor{rng.integers(0, 10)}:dev-{rng.integers(0, 10**6):06}"
-        for _ in range(2000)
-    ]
-    happenings = [
-        Happening(
-            ids[rng.integers(0, len(ids))],
-            "Sensor",
-            ("temperature",),
-            {"temperature": int(rng.integers(0, DOMAIN))},
-        )
-        for _ in range(EVENTS)
-    ]
-    return sketches(), happenings
-
-
-WORKLOADS: dict[str, Workload] = {
-    "W1": devices,
-    "W2": hub,
-    "W2t": triggered_hub,
-    "W3": thresholds,
-    "W4": places,
-    "W5": patterns,
-}
 
 
 def subscription_of(sketch: Sketch) -> Subscription:
@@ -317,6 +73,7 @@ class Core:
     def __init__(self) -> None:
         self.index = SubscriptionIndex(DATE_TYPES, parse_instant, block=DEFAULT_BLOCK)
         self.patterns: dict[Pattern, int] = {}
+        self.found: dict[str, list[int]] = {}  # numbers of patterns, by id
         self.handles: list[int] = []
         self.add_s = 0.0
         self.longest_s = 0.0
@@ -337,62 +94,72 @@ class Core:
             subscription.service_path,
             terms.predicates,
             terms.boxes,
+            terms.area,
             terms.verify,
         )
 
     def add_all(self, terms: list[tuple[Any, ...]]) -> None:
-        add, keep, clock = self.index.add, self.handles.append, time.thread_time
-        longest_s = self.longest_s
-        sum_s = 0.0
         for item in terms:
-            start = clock()
-            keep(add(*item))
-            took_s = clock() - start
-            sum_s += took_s
-            longest_s = max(longest_s, took_s)
-        self.add_s += sum_s
-        self.longest_s = longest_s
+            start = time.thread_time()
+            self.handles.append(self.index.add(*item))
+            self.add_s += self._note(start)
 
-    def churn(self, terms: list[tuple[Any, ...]]) -> tuple[float, float]:
+    def _note(self, start: float) -> float:
+        """The seconds since `start`."""
+        took_s = time.thread_time() - start
+        self.longest_s = max(self.longest_s, took_s)
+        return took_s
+
+    def churn(
+        self, terms: list[tuple[Any, ...]], happenings: list[Happening]
+    ) -> tuple[float, float]:
         """Removals and additions per second, of the subscriptions with these terms."""
         handles = self.handles[-len(terms) :]
         order = list(range(len(terms)))
         random.Random(1).shuffle(order)
-        start = time.process_time()
-        for i in order:
+        events = cycle([self.arguments(happening) for happening in happenings])
+        removed_s = added_s = 0.0
+        for turn, i in enumerate(order):
+            start = time.thread_time()
             self.index.remove(handles[i])
-        removed = time.process_time()
-        for i in order:
+            removed_s += self._note(start)
+            if turn % EVENT_SPACING == 0:
+                self.index.match(*next(events))
+        for turn, i in enumerate(order):
+            start = time.thread_time()
             self.index.add(*terms[i])
-        added = time.process_time()
-        return len(terms) / (removed - start), len(terms) / (added - removed)
+            added_s += self._note(start)
+            if turn % EVENT_SPACING == 0:
+                self.index.match(*next(events))
+        return len(terms) / removed_s, len(terms) / added_s
 
-    def core_us(self, events: list[EntityEvent]) -> tuple[float, float, float]:
-        """Microseconds per event, sure and unsure handles per event."""
-        found: dict[str, list[int]] = {}
-        for event in events:
-            entity_id = event.entity.id
-            if entity_id not in found:
-                found[entity_id] = [
-                    number for pattern, number in self.patterns.items() if pattern.search(entity_id)
-                ]
-        batch = self.index.prepare(
-            (
-                event,
-                alteration_code(event.alteration),
-                [box for shape in event.entity.shapes for box in shape.bounds],
-                found[event.entity.id],
-                (),
-            )
-            for event in events
+    def arguments(self, happening: Happening) -> tuple[Any, ...]:
+        """An event as `match` takes it."""
+        found = self.found.get(happening.id)
+        if found is None:
+            found = self.found[happening.id] = [
+                number for pattern, number in self.patterns.items() if pattern.search(happening.id)
+            ]
+        return (
+            event_of(happening),
+            alteration_code(AlterationType.CHANGE),
+            () if happening.place is None else (happening.place,),
+            (),
+            found,
+            (),
         )
+
+    def core_us(self, happenings: list[Happening]) -> tuple[float, float, float]:
+        """Microseconds per event, sure and unsure handles per event."""
+        self.found = {}
+        batch = self.index.prepare(map(self.arguments, happenings))
         sure, unsure = self.index.count_matches(batch)
         best_s = math.inf
         for _ in range(5):
             start = time.process_time()
             self.index.count_matches(batch)
             best_s = min(best_s, time.process_time() - start)
-        count = len(events)
+        count = len(happenings)
         return best_s / count * 1e6, sure / count, unsure / count
 
 
@@ -405,13 +172,13 @@ def measure_core(count: int, workload: Workload) -> str:
         core.add_all(terms)
         kept = (kept + terms)[-CHURN:]
     gc.collect()
-    core_us, sure, unsure = core.core_us([event_of(happening) for happening in happenings])
+    core_us, sure, unsure = core.core_us(happenings)
     bytes_each = core.index.memory_bytes() / count
-    removals, additions = core.churn(kept)
+    removals, additions = core.churn(kept, happenings)
     return (
         f"core {core_us:7.2f} us  sure {sure:6.2f}  unsure {unsure:6.2f}"
-        f"  add {count / core.add_s:8,.0f}/s  longest {core.longest_s * 1e3:5.2f} ms"
-        f"  remove {removals:8,.0f}/s  add again {additions:8,.0f}/s  {bytes_each:4.0f} B"
+        f"  fill {count / core.add_s:8,.0f}/s  remove {removals:8,.0f}/s  add {additions:8,.0f}/s"
+        f"  longest {core.longest_s * 1e3:5.2f} ms  {bytes_each:4.0f} B"
     )
 
 

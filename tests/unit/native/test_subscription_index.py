@@ -72,11 +72,11 @@ def number_range(name: str, low: float | None, high: float | None, flags: int = 
 
 def add(index: SubscriptionIndex, *predicates: Predicate, attributes: tuple[str, ...] = ()) -> int:
     trigger = ON_METADATA_TOO
-    return index.add([("Room1", "Room")], attributes, trigger, "/#", predicates, (), False)
+    return index.add([("Room1", "Room")], attributes, trigger, "/#", predicates, (), None, False)
 
 
 def matched(index: SubscriptionIndex, event: FakeEvent) -> list[int]:
-    sure, unsure = index.match(event, ON_CHANGE, (), (), ())
+    sure, unsure = index.match(event, ON_CHANGE, (), (), (), ())
     assert unsure == []
     return sure
 
@@ -182,9 +182,9 @@ def test_a_batch_is_matched_as_its_events_are() -> None:
     for low in range(50):
         add(index, number_range("x", low, low + 5))
     events = [event_of(x=x) for x in range(60)]
-    batch = index.prepare((event, ON_CHANGE, (), (), ()) for event in events)
+    batch = index.prepare((event, ON_CHANGE, (), (), (), ()) for event in events)
     assert len(batch) == 60
-    single = [index.match(event, ON_CHANGE, (), (), ()) for event in events]
+    single = [index.match(event, ON_CHANGE, (), (), (), ()) for event in events]
     assert index.match_many(batch) == single
     assert index.count_matches(batch) == (sum(len(sure) for sure, _ in single), 0)
     add(index)
@@ -196,10 +196,10 @@ def test_a_batch_is_matched_as_its_events_are() -> None:
 def test_a_deletion_ignores_condition_attributes() -> None:
     index = make_index(block=8)
     handles = [
-        index.add([(None, "Room")], (f"a{number}",), ON_DELETE, "/#", (), (), False)
+        index.add([(None, "Room")], (f"a{number}",), ON_DELETE, "/#", (), (), None, False)
         for number in range(40)
     ]
-    sure, _ = index.match(FakeEvent({}), ON_DELETE, (), (), ())
+    sure, _ = index.match(FakeEvent({}), ON_DELETE, (), (), (), ())
     assert sure == handles
 
 
@@ -244,7 +244,7 @@ def test_bad_terms_change_nothing(
     before = index.memory_bytes()
     for _ in range(3):
         with pytest.raises(ValueError):  # noqa: PT011 - each has words of its own
-            index.add(selectors, attributes, trigger, "/", predicates, boxes, False)
+            index.add(selectors, attributes, trigger, "/", predicates, boxes, None, False)
     index.check()
     assert len(index) == 1
     assert index.memory_bytes() < before + 200_000
@@ -264,6 +264,7 @@ def test_texts_and_paths_are_forgotten_with_their_last_subscription() -> None:
                 f"/path{turn}",
                 [(f"other{i}", None, ("a", "0"), EQUAL, 0, f"text{turn}-{i}", None)],
                 (),
+                None,
                 False,
             )
             for i in range(100)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from _native.geometry import Region
 from ngsi.errors import BadRequest, NgsiError, NotSupportedQuery
 from ngsi.geometry import (
     GEO_TYPES,
@@ -716,6 +717,31 @@ def test_bounds_of_queries() -> None:
     assert circle == pytest.approx((8, 59, 12, 61), abs=1e-3)
     touching = query("intersects", "box", "0,170;1,180").bounds() or ()
     assert any(box.has(-180, 0.5) for box in touching)
+
+
+@pytest.mark.parametrize(
+    ("georel", "geometry", "coords"),
+    [
+        ("near;maxDistance:200000", "point", "0,179.5"),
+        ("near;minDistance:200000", "point", "0,0"),
+        ("coveredBy", "polygon", "0,0;0,3;3,0;0,0"),
+        ("intersects", "box", "0,170;1,180"),
+        ("intersects", "line", "0,0;2,2"),
+        ("intersects", "point", "1,1"),
+    ],
+)
+def test_areas_of_queries_say_which_points_match(georel: str, geometry: str, coords: str) -> None:
+    asked = query(georel, geometry, coords)
+    area = asked.area
+    assert area is not None
+    has = area.touches if isinstance(area, Region) else area.has
+    places = [(0.0, 0.0), (1.0, 1.0), (2.9, 2.9), (0.5, 0.2), (-180.0, 0.5), (178.0, 0.0)]
+    assert [has(*place) for place in places] == [asked.matches(Point(*place)) for place in places]
+
+
+def test_other_queries_have_no_area() -> None:
+    assert query("disjoint", "box", "0,0;1,1").area is None
+    assert query("equals", "point", "0,0").area is None
 
 
 def test_shapely_is_loaded_only_when_needed() -> None:

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Final
 
-from _native.exchange import measure_headers
+from _native.request import measure_headers
 from broker.logs import LogLimits
 from broker.notifier.deadlines import Deadlines
 from broker.notifier.delivery_log import DeliveryLog

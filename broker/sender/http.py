@@ -1,6 +1,6 @@
 """`Sender` over HTTP/1.1: exchanges and redirects.
 
-Must not: frame messages (`_native.exchange`), touch sockets (`wire`, `dialer`), or decide what is
+Must not: frame messages (`_native.request`), touch sockets (`wire`, `dialer`), or decide what is
 sent a second time (`line`). Costs: see `wire`; a connection that was never used costs no socket.
 """
 
@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 from yarl import URL
 
-from _native.exchange import MalformedRequest, ResponseParser, compose_request
+from _native.request import MalformedRequest, compose_request
+from _native.response import ResponseParser
 from broker.sender.dialer import Dialer
 from broker.sender.endpoint import Endpoint, Location, locate
 from broker.sender.exchange import OnEnd, Request, Response

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context
 
-from _native.exchange import ResponseParser
+from _native.response import ResponseParser
 from broker.sender.dialer import Dialer
 from broker.sender.endpoint import Endpoint
 from broker.sender.failures import COULD_NOT_CONNECT, NOTHING_RETURNED, Undelivered

@@ -1,7 +1,7 @@
 """One socket that carries one exchange after the other.
 
 Owns: the transport, what may be read from it and when, and the words for what came instead of a
-response. Must not: open sockets, or know what the bytes mean (`_native.exchange` does). Costs:
+response. Must not: open sockets, or know what the bytes mean (`_native.response` does). Costs:
 one write and one read of the kernel for an exchange, and about two microseconds.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
-from _native.exchange import CHUNK, NOT_HTTP, MalformedResponse, ResponseParser
+from _native.response import CHUNK, NOT_HTTP, MalformedResponse, ResponseParser
 from broker.sender.failures import (
     NOTHING_RETURNED,
     PARTIAL_BODY,

@@ -45,7 +45,7 @@ cdef bint tells_empty_body(const char *method, Py_ssize_t size) noexcept nogil:
     return size != 7 or memcmp(method, b"OPTIONS", 7) != 0
 
 
-cdef inline char *put(char *at, const char *source, Py_ssize_t size) noexcept nogil:
+cdef char *put(char *at, const char *source, Py_ssize_t size) noexcept nogil:
     memcpy(at, source, size)
     return at + size
 
@@ -61,11 +61,10 @@ cdef char *put_length(char *at, Py_ssize_t length) noexcept nogil:
             return put(at, digits + first, 20 - first)
 
 
-def compose_request(
-    str method not None, bytes target not None, bytes host not None, dict headers not None,
-    bytes body not None,
-):
+cpdef bytes compose_request(str method, bytes target, bytes host, dict headers, bytes body):
     """The bytes of a request: see `request.pyi`."""
+    if method is None or target is None or host is None or headers is None or body is None:
+        raise TypeError("None is no part of a request")
     try:
         return compose(method, target, host, headers, body)
     except UnicodeEncodeError:
@@ -160,8 +159,10 @@ cdef bytes compose(str method, bytes target, bytes host, dict headers, bytes bod
     return request if size == PyBytes_GET_SIZE(request) else request[:size]
 
 
-def measure_headers(dict headers not None):
+cpdef Py_ssize_t measure_headers(dict headers) except -1:
     """The length of headers: see `request.pyi`."""
+    if headers is None:
+        raise TypeError("None is no dict of headers")
     cdef Py_ssize_t position = 0
     cdef Py_ssize_t size = 0
     cdef PyObject *key

@@ -24,13 +24,6 @@ cdef extern from "Python.h":
 
 @cython.final
 cdef class Shape:
-    cdef readonly object view
-    cdef readonly bint covered
-    cdef readonly bint is_plain
-    cdef readonly bint is_normalized
-    cdef tuple _wanted
-    cdef frozenset _excluded
-
     def __init__(self, view not None, bint covered, bint is_plain, bint is_normalized):
         self.view = view
         self.covered = covered
@@ -42,15 +35,6 @@ cdef class Shape:
 
 @cython.final
 cdef class Plan:
-    cdef readonly object delivery
-    cdef readonly Shape shape
-    cdef readonly str url
-    cdef readonly bint has_macros
-    cdef readonly str attrs_format
-    cdef readonly bint has_envelope
-    cdef readonly double timeout_s
-    cdef Heading _heading  # of the last notification
-
     def __init__(
         self,
         delivery not None,
@@ -86,12 +70,6 @@ cdef bytes envelope(str subscription_id, bytes body):
 
 
 cdef class Drafts:
-    cdef readonly EntityEvent _event
-    cdef readonly Origin _origin
-    cdef readonly object _on_result
-    cdef EntityEncoder _encoder
-    cdef dict _bodies
-
     def __init__(
         self,
         EntityEvent event not None,
@@ -107,6 +85,9 @@ cdef class Drafts:
 
     def draft(self, Plan plan not None, str subscription_id not None, str tenant not None):
         """See `messages.pyi`."""
+        return self.make_plainly(plan, subscription_id, tenant)
+
+    cdef Notification make_plainly(self, Plan plan, str subscription_id, str tenant):
         cdef Origin origin = self._origin
         cdef EntityEvent event = self._event
         cdef Heading heading = plan._heading

@@ -84,19 +84,19 @@ class MessageRules:
     timeout_s: float  # for a receiver that gives none
     max_length: int  # of a text that macros filled, in characters
     allows_custom: bool = True  # False: templates and macros are left aside
-    _plans: dict[int, Plan] = field(init=False, repr=False, compare=False, default_factory=dict)
+    plans: dict[int, Plan] = field(init=False, repr=False, compare=False, default_factory=dict)
     _shapes: dict[tuple[View, bool], Shape] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
     def plan(self, delivery: Delivery) -> Plan:
         """What the notifications of a delivery have in common. A look-up, once it was made."""
-        plan = self._plans.get(id(delivery))
+        plan = self.plans.get(id(delivery))
         return plan or self._make_plan(delivery)  # it holds its delivery, so that ids are unique
 
     def _make_plan(self, delivery: Delivery) -> Plan:
-        if len(self._plans) >= PLANS_MAX:
-            self._plans.clear()
+        if len(self.plans) >= PLANS_MAX:
+            self.plans.clear()
             self._shapes.clear()
         view = _view_all(delivery)
         shape = None
@@ -108,7 +108,7 @@ class MessageRules:
         receiver = delivery.receiver
         is_http = isinstance(receiver, HttpReceiver)
         timeout_ms = receiver.timeout_ms if isinstance(receiver, HttpReceiver) else 0
-        plan = self._plans[id(delivery)] = Plan(
+        plan = self.plans[id(delivery)] = Plan(
             delivery,
             shape,
             receiver.url if is_http and delivery.custom is None else None,

@@ -1,7 +1,6 @@
 from _native.events cimport EntityEvent
 from _native.notification cimport Heading, Notification
 from _native.origin cimport Origin
-from _native.rendering cimport EntityEncoder
 
 
 cdef class Shape:
@@ -28,7 +27,7 @@ cdef class Drafts:
     cdef readonly EntityEvent _event
     cdef readonly Origin _origin
     cdef readonly object _on_result
-    cdef EntityEncoder _encoder
+    cdef readonly object _rules
     cdef dict _bodies
 
     cdef Notification make_plainly(self, Plan plan, str subscription_id, str tenant)

@@ -57,22 +57,25 @@ class Plan:
 class Drafts:
     """The notifications of one event; keeps the encoded bodies as long as it lives.
 
-    The derived class gives the `encode(shape)` of what is not plain, and `make_heading(plan)`,
+    The derived class has an `encoder` and gives the `encode(shape)` of what is not plain, and `make_heading(plan)`,
     None for a URL or header that HTTP does not allow.
     """
 
+    encoder: EntityEncoder
     @property
     def _event(self) -> EntityEvent: ...
     @property
     def _origin(self) -> Any: ...
+    @property
+    def _rules(self) -> Any: ...
     @property
     def _on_result(self) -> Callable[[Any, Any], None]: ...
     def __init__(
         self,
         event: EntityEvent,
         origin: Origin,
+        rules: object,
         on_result: Callable[[Any, Any], None],
-        encoder: EntityEncoder,
     ) -> None: ...
     def draft(self, plan: Plan, subscription_id: str, tenant: str) -> Notification | None:
         """The notification, None where there is more to do than the plan says."""

@@ -74,13 +74,13 @@ cdef class Drafts:
         self,
         EntityEvent event not None,
         Origin origin not None,
+        rules,
         on_result not None,
-        EntityEncoder encoder not None,
     ):
         self._event = event
+        self._rules = rules
         self._origin = origin
         self._on_result = on_result
-        self._encoder = encoder
         self._bodies = {}
 
     def draft(self, Plan plan not None, str subscription_id not None, str tenant not None):
@@ -125,7 +125,7 @@ cdef class Drafts:
         if known != NULL:
             return <bytes>known
         if shape.is_plain:
-            body = self._encoder.encode(
+            body = (<EntityEncoder?>self.encoder).encode(
                 self._event.entity,
                 self._event,
                 shape._wanted,

@@ -2,18 +2,18 @@ from asyncio import Future
 from collections.abc import Callable
 from typing import Any, Final
 
-from _native.messages import Plan
+from _native.messages import Drafts
 
 class Publications:
     """Notifications between their change and its commit, and the counters of subscriptions.
 
-    The derived class gives `draft(event, origin)`, which makes the notifications of an event;
-    `publish_one(subscription, drafts, tenant, now)`, which does all that this one does not;
+    The derived class gives `publish_one(subscription, drafts, tenant, now)`, which does all that this one does not;
     `await_commit(commit, batch)`, which sends a batch when its commit is done; and
     `record_failure(subscription, tenant, failure)`.
 
-    `committed` gives the future of this turn's commit, `plans` has what `make_plan` made of
-    deliveries, by their `id`. `active` is the status of a subscription that notifies.
+    `committed` gives the future of this turn's commit. `rules.plans` has what `rules.plan` made of
+    deliveries, by their `id`. `make_drafts(event, origin, rules, on_result)` makes what makes the
+    notifications of an event. `active` is the status of a subscription that notifies.
     """
 
     _progressed: Final[dict[Any, str]]  # with counters not yet journaled, and their tenants
@@ -28,8 +28,8 @@ class Publications:
         clock: Callable[[], float],
         tenants: Any,
         active: object,
-        plans: dict[int, Plan],
-        make_plan: Callable[[Any], Plan],
+        rules: Any,
+        make_drafts: Callable[[Any, Any, Any, Any], Drafts],
         waiting_max: int,
         waiting_bytes_max: int,
     ) -> None: ...

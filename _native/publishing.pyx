@@ -30,6 +30,9 @@ cdef class Publications:
     cdef object _tenants
     cdef dict _plans
     cdef object _make_plan
+    cdef object _make_drafts
+    cdef object _rules
+    cdef object _on_result
     cdef bint _has_joined  # the commit of what is being published
 
     def __init__(
@@ -39,8 +42,8 @@ cdef class Publications:
         clock not None,
         tenants not None,
         active not None,
-        dict plans not None,
-        make_plan not None,
+        rules not None,
+        make_drafts not None,
         Py_ssize_t waiting_max,
         long long waiting_bytes_max,
     ):
@@ -48,8 +51,11 @@ cdef class Publications:
         self._clock = clock
         self._tenants = tenants
         self._active = active
-        self._plans = plans
-        self._make_plan = make_plan
+        self._rules = rules
+        self._plans = rules.plans
+        self._make_plan = rules.plan
+        self._make_drafts = make_drafts
+        self._on_result = self.record
         self._waiting_max = waiting_max
         self._waiting_bytes_max = waiting_bytes_max
         self._progressed = {}
@@ -64,7 +70,7 @@ cdef class Publications:
         if not handles:
             return
         now = self._clock()
-        drafts = self.draft(event, origin)
+        drafts = self._make_drafts(event, origin, self._rules, self._on_result)
         name = tenant.name
         self._has_joined = False
         for handle in handles:

@@ -20,7 +20,6 @@ from broker.custom_message import fill_headers, fill_patch, fill_url
 from broker.expression_context import build_context
 from broker.mqtt import MqttMessage
 from broker.notifier import Heading, Notification, Outcome
-from broker.origin import Origin
 from broker.sender import Undelivered, locate
 from ngsi.jexl import evaluate
 from ngsi.macros import Macros
@@ -128,17 +127,11 @@ def _make_shape(view: View, covered: bool) -> Shape:
 class MessageFactory(Drafts):
     """Makes the notifications of one event; keeps the encoded bodies as long as it lives."""
 
-    def __init__(
-        self,
-        event: EntityEvent,
-        origin: Origin,
-        rules: MessageRules,
-        on_result: OnResult,
-    ) -> None:
-        super().__init__(event, origin, on_result, ENCODER)
-        self._rules = rules
-        self._shapes: dict[tuple[View, bool], Shape] = {}  # of what changed
-        self._context: dict[str, Any] | None = None
+    encoder = ENCODER
+
+    # Of one that has to fill something in, or to show what changed.
+    _context: dict[str, Any] | None = None
+    _shapes: dict[tuple[View, bool], Shape] | None = None  # of what changed
 
     def passes(self, subscription: Subscription) -> bool:
         """Whether the subscription's jexlExpression, if it has one, is true."""
@@ -225,6 +218,8 @@ class MessageFactory(Drafts):
             return None
         view = View(_REPRESENTATIONS[delivery.attrs_format], attributes, delivery.metadata)
         key = (view, delivery.covered)
+        if self._shapes is None:
+            self._shapes = {}
         shape = self._shapes.get(key)
         if shape is None:
             shape = self._shapes[key] = _make_shape(*key)

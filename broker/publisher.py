@@ -17,12 +17,10 @@ from _native.publishing import Publications
 from broker import records
 from broker.messages import Message, MessageFactory, MessageRules
 from broker.notifier import Outcome
-from broker.origin import Origin
 from broker.outbox import DeliveryRules, KeptNotification, Outbox
 from broker.ports import JournalPort, NotifierPort
 from broker.tenant import Tenant
 from ngsi.macros import MacroError
-from ngsi.model import EntityEvent
 from ngsi.subscription import HttpReceiver, Subscription, SubscriptionStatus
 
 _log = logging.getLogger("rigel.publisher")
@@ -51,15 +49,14 @@ class Publisher(Publications):
             clock=clock,
             tenants=tenants,
             active=SubscriptionStatus.ACTIVE,
-            plans=rules.plans,
-            make_plan=rules.plan,
+            rules=rules,
+            make_drafts=MessageFactory,
             waiting_max=MAX_WAITING,
             waiting_bytes_max=MAX_WAITING_BYTES,
         )
         self._journal = journal
         self._notifier = notifier
         self._clock = clock
-        self._rules = rules
         self._tenants = tenants
         self.outbox = Outbox(journal, notifier, clock, delivery_rules, tenants, self.record)
         self.dropped = 0  # notifications that were not made, as too many wait for their commit
@@ -68,10 +65,6 @@ class Publisher(Publications):
     def has_progress(self) -> bool:
         """Whether counters changed that the journal does not have."""
         return bool(self._progressed) or self.outbox.has_progress
-
-    def draft(self, event: EntityEvent, origin: Origin) -> MessageFactory:
-        """What makes the notifications of an event."""
-        return MessageFactory(event, origin, self._rules, self.record)
 
     def publish_one(
         self, subscription: Subscription, messages: MessageFactory, tenant: str, now: float

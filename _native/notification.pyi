@@ -75,6 +75,9 @@ class Notification:
     def service_path(self) -> str:
         """The value of Fiware-ServicePath, "" without."""
 
+    def compose(self) -> bytes:
+        """The bytes of its request. Raises MalformedRequest."""
+
     def __init__(
         self,
         *,

@@ -195,6 +195,10 @@ cdef class Notification:
             )
         return request
 
+    def compose(self):
+        """See `notification.pyi`."""
+        return self.request()
+
     cdef str service_of(self):
         if self._heading is not None:
             return self._heading.service

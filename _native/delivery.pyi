@@ -144,9 +144,7 @@ class Delivery:
         self, lane: Lane, response: Any, failure: str | None
     ) -> Notification | None:
         """The end of an exchange which no other follows; returns the next with the same key."""
-    def finish_unsent(
-        self, notification: Notification, queue: EndpointQueue, failure: str
-    ) -> None:
+    def finish_unsent(self, notification: Notification, queue: EndpointQueue, failure: str) -> None:
         """The end of an accepted notification that no lane has in hand."""
     def set_to_work(self, lane: Lane) -> None:
         """A lane has nothing in hand: it takes what waits, or rests."""

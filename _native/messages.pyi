@@ -57,8 +57,8 @@ class Plan:
 class Drafts:
     """The notifications of one event; keeps the encoded bodies as long as it lives.
 
-    The derived class has an `encoder` and gives the `encode(shape)` of what is not plain, and `make_heading(plan)`,
-    None for a URL or header that HTTP does not allow.
+    The derived class has an `encoder` and gives the `encode(shape)` of what is not plain,
+    and `make_heading(plan)`, None for a URL or header that HTTP does not allow.
     """
 
     encoder: EntityEncoder

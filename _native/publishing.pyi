@@ -8,8 +8,8 @@ class Publications:
     """Notifications between their change and its commit, and the counters of subscriptions.
 
     The derived class gives `publish_one(subscription, drafts, tenant, now)`, which does all that
-    this one does not; `await_commit(commit, batch)`, which sends a batch when its commit is done; and
-    `record_failure(subscription, tenant, failure)`.
+    this one does not; `await_commit(commit, batch)`, which sends a batch when its commit is done;
+    and `record_failure(subscription, tenant, failure)`.
 
     `committed` gives the future of this turn's commit. `rules.plans` has what `rules.plan` made of
     deliveries, by their `id`. `make_drafts(event, origin, rules, on_result)` makes what makes the

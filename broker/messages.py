@@ -72,8 +72,11 @@ _ALWAYS_NOTIFIED: Final = frozenset({ALTERATION_TYPE, DATE_CREATED, DATE_MODIFIE
 
 
 PLANS_MAX: Final = 16_384
-"""Deliveries whose plans are remembered, before they are made anew: some 20 MB, of which the heads
-of their requests take most."""
+"""Deliveries whose plans are remembered, before they are made anew: some 5 MB."""
+
+HEADINGS_MAX: Final = 4096
+"""Beginnings of requests that are shared by the subscriptions with the same URL: some 6 MB. Plans
+hold those that they used last, which may be as many as there are plans."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -85,6 +88,10 @@ class MessageRules:
     allows_custom: bool = True  # False: templates and macros are left aside
     plans: dict[int, Plan] = field(init=False, repr=False, compare=False, default_factory=dict)
     _shapes: dict[tuple[View, bool], Shape] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    headings: dict[tuple[str, str, str, str, str], Heading] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
@@ -235,20 +242,25 @@ class MessageFactory(Drafts):
     def make_heading(self, plan: Plan) -> Heading | None:
         """What the requests of a plan begin with, None if HTTP does not allow it."""
         origin = self._origin
-        assert plan.url is not None
+        service, path = origin.service_header, self._event.entity.service_path
+        url, token = plan.url, origin.auth_token
+        assert url is not None
+        rules: MessageRules = self._rules
+        headings = rules.headings
+        key = (url, service, path, token, plan.attrs_format)
+        heading = headings.get(key)
+        if heading is not None:
+            return heading
         try:
-            return Heading(
-                locate(plan.url),
-                "POST",
-                USER_AGENT,
-                origin.service_header,
-                self._event.entity.service_path,
-                origin.auth_token,
-                _JSON,
-                plan.attrs_format,
+            heading = Heading(
+                locate(url), "POST", USER_AGENT, service, path, token, _JSON, plan.attrs_format
             )
         except (Undelivered, MalformedRequest):
             return None  # it is the outcome of each notification
+        if len(headings) >= HEADINGS_MAX:
+            headings.clear()
+        headings[key] = heading
+        return heading
 
     def _make_headers(self, content_type: str, attrs_format: str) -> dict[str, str]:
         origin = self._origin

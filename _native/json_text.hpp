@@ -49,8 +49,8 @@ public:
 
     void unsigned_integer(std::uint64_t value) { number(value); }
 
-    // A whole number keeps its fraction, so that it is read as a double again. What is no
-    // number is null.
+    // In the shortest form, with an exponent where orjson has one. A whole number keeps its
+    // fraction, so that it is read as a double again. What is no number is null.
     void real(double value) {
         if (!std::isfinite(value)) return raw("null", 4);
         // A record repeats the times of its creation and of its change.
@@ -61,12 +61,7 @@ public:
         }
         reserve(max_number);
         char *begin = end_;
-        end_ = std::to_chars(begin, begin + max_number - 2, value).ptr;
-        if (std::memchr(begin, '.', end_ - begin) == nullptr &&
-            std::memchr(begin, 'e', end_ - begin) == nullptr) {
-            *end_++ = '.';
-            *end_++ = '0';
-        }
+        end_ = spell(begin, value);
         Spelled &oldest = spelled_[next_];
         next_ = (next_ + 1) % kept;
         oldest.value = value;
@@ -111,6 +106,7 @@ public:
 private:
     // The longest shortest form of a double has 24 characters, of 64 bits 20.
     static constexpr std::size_t max_number = 32;
+    static constexpr int max_exponent = 4;
     static constexpr std::size_t kept = 3;
 
     struct Spelled {
@@ -118,6 +114,57 @@ private:
         std::size_t length = 0;
         char text[max_number];
     };
+
+    // Digits before which the point may stand, and zeros that may follow it before the first one.
+    static constexpr int fixed_max = 16;
+    static constexpr int zeros_max = 5;
+
+    static char *spell(char *at, double value) {
+        char digits[max_number];
+        const char *const end =
+            std::to_chars(digits, digits + sizeof digits, value, std::chars_format::scientific).ptr;
+        const char *from = digits;
+        if (*from == '-') *at++ = *from++;
+        if (value == 0) return copied(at, "0.0", 3);
+        const char *const e = static_cast<const char *>(std::memchr(from, 'e', end - from));
+        int exponent = 0;
+        for (const char *digit = e + 2; digit != end; ++digit) {
+            exponent = 10 * exponent + (*digit - '0');
+        }
+        if (e[1] == '-') exponent = -exponent;
+        char all[max_number];  // the digits without the point
+        int count = 0;
+        for (const char *digit = from; digit != e; ++digit) {
+            if (*digit != '.') all[count++] = *digit;
+        }
+        const int before = exponent + 1;  // digits before the point, if there were enough
+        if (before > 0 && before <= fixed_max) {
+            at = copied(at, all, before < count ? before : count);
+            for (int i = count; i < before; ++i) *at++ = '0';
+            *at++ = '.';
+            if (before < count) return copied(at, all + before, count - before);
+            *at++ = '0';
+            return at;
+        }
+        if (before <= 0 && before > -zeros_max) {
+            at = copied(at, "0.", 2);
+            for (int i = before; i < 0; ++i) *at++ = '0';
+            return copied(at, all, count);
+        }
+        *at++ = all[0];
+        if (count > 1) {
+            *at++ = '.';
+            at = copied(at, all + 1, count - 1);
+        }
+        *at++ = 'e';
+        if (exponent > 0) *at++ = '+';
+        return std::to_chars(at, at + max_exponent, exponent).ptr;
+    }
+
+    static char *copied(char *at, const char *text, int length) {
+        std::memcpy(at, text, static_cast<std::size_t>(length));
+        return at + length;
+    }
 
     template <typename Integer>
     void number(Integer value) {

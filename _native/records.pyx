@@ -12,24 +12,12 @@ from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, int64_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 
 from _native.changes cimport EntityChange
 from _native.model cimport Attribute, Entity
-
-cdef extern from "json_text.hpp" namespace "rigel" nogil:
-    cdef cppclass JsonText:
-        const char *data()
-        size_t size()
-        void raw(const char *text, size_t length) except +
-        void character(char c) except +
-        void end_members()
-        void integer(int64_t value) except +
-        void unsigned_integer(uint64_t value) except +
-        void real(double value) except +
-        cbool string[Unit](const Unit *text, size_t length) except +
 
 cdef extern from "Python.h":
     int Py_EnterRecursiveCall(const char *where) except -1

@@ -54,35 +54,35 @@ class AlarmKind:
         self._relog = relog
         self._level = level
         self._trace = trace
-        self._active: set[str] = set()
+        self.subjects: set[str] = set()  # of the active ones
         self._is_full = False
 
     @property
     def active(self) -> int:
         """How many are active."""
-        return len(self._active)
+        return len(self.subjects)
 
     def begin(self, subject: str, details: str) -> None:
         """A failure: raises the alarm unless it is active already."""
-        if subject in self._active:
+        if subject in self.subjects:
             if self._relog:
                 _log.log(self._level, "Repeated %s: %s", self._about(subject), details)
             elif self._trace is not None and self._limits.traces(self._trace):
                 _log.debug("Repeated %s: %s", self._about(subject), details)
             return
-        if len(self._active) >= ACTIVE_MAX:
+        if len(self.subjects) >= ACTIVE_MAX:
             if not self._is_full:
                 self._is_full = True
                 _log.warning("%d alarms %s: no more are raised", ACTIVE_MAX, self.name)
             return
-        self._active.add(subject)
+        self.subjects.add(subject)
         self.raised += 1
         _log.log(self._level, "Raising alarm %s: %s", self._about(subject), details)
 
     def end(self, subject: str) -> None:
         """A success: releases the alarm if it is active."""
-        if subject in self._active:
-            self._active.remove(subject)
+        if subject in self.subjects:
+            self.subjects.remove(subject)
             self._is_full = False
             self.released += 1
             _log.log(self._level, "Releasing alarm %s", self._about(subject))

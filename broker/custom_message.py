@@ -7,7 +7,6 @@ patching" and "Evaluation priority".
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -97,7 +96,7 @@ def fill_patch(template: dict[str, Any], event: EntityEvent, macros: Macros) -> 
         entity.modified,
         entity.sequence,
     )
-    return replace(event, entity=renamed, attributes=attributes)
+    return event.with_attributes(attributes, renamed)
 
 
 def _priority(update: AttributeUpdate) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+from _native.watching import DeliveryWatch
 from broker.alarms import Alarms
 from broker.logs import NOT_AVAILABLE, RequestContext, request_context
 from broker.mqtt import MqttMessage
@@ -28,7 +29,7 @@ _Tell: TypeAlias = Callable[[Any, Outcome], None]
 _FAILURE: Final = "notification failure for queue worker: "
 
 
-class WatchedDeliveries:
+class WatchedDeliveries(DeliveryWatch):
     """A NotifierPort that passes notifications on and hears how they ended."""
 
     def __init__(
@@ -39,29 +40,29 @@ class WatchedDeliveries:
         statistics: Statistics,
         queue_clock: QueueClock | None = None,
     ) -> None:
+        super().__init__(
+            send=notifier.send,
+            statistics=statistics,
+            count_outgoing=metrics.count_outgoing if metrics.is_on else None,
+            alarmed=alarms.notification.subjects,
+            clock=queue_clock,
+        )
         self._notifier = notifier
         self._alarms = alarms
-        self._metrics = metrics
         self._statistics = statistics
-        self._queue_clock = queue_clock
 
-    def send(self, message: Notification | MqttMessage, /) -> bool:
-        """Queue a notification; False when it is dropped."""
+    def send_other(self, message: MqttMessage) -> bool:
+        """Queue a notification over MQTT; False when it is dropped."""
         tell: _Tell = message.on_result
         message.on_result = partial(self._finish, tell)
-        clock = self._queue_clock
-        if clock is not None and isinstance(message, Notification):
-            clock.enter(message)
         if self._notifier.send(message):
             self._statistics.queue.accepted += 1
             return True
         self._statistics.queue.rejected += 1
-        if clock is not None and isinstance(message, Notification):
-            clock.forget(message)
         return False
 
-    def _finish(self, tell: _Tell, message: Notification | MqttMessage, outcome: Outcome) -> None:
-        """Count how a delivery ended, and pass it on."""
+    def _finish(self, tell: _Tell, message: MqttMessage, outcome: Outcome) -> None:
+        """Count how a delivery over MQTT ended, and pass it on."""
         queue = self._statistics.queue
         has_failed = outcome.failure is not None
         if has_failed:
@@ -69,26 +70,12 @@ class WatchedDeliveries:
         else:
             queue.sent += 1
             self._statistics.notifications_sent += 1
-        if isinstance(message, Notification):
-            kind = self._alarms.notification
-            if self._queue_clock is not None:
-                self._queue_clock.leave(message)
-            headers = message.headers
-            self._metrics.count_outgoing(
-                headers.get("Fiware-Service", ""),
-                headers.get("Fiware-ServicePath", ""),
-                len(message.body),
-                outcome.response_bytes,
-                has_failed,
-            )
-        else:
-            kind = self._alarms.mqtt
-            queue.left += 1  # MQTT connections take from their queues what they send next
-        if has_failed or kind.active:
-            self._alarm(message, outcome)
+        queue.left += 1  # MQTT connections take from their queues what they send next
+        if has_failed or self._alarms.mqtt.active:
+            self.alarm(message, outcome)
         tell(message, outcome)
 
-    def _alarm(self, message: Notification | MqttMessage, outcome: Outcome) -> None:
+    def alarm(self, message: Notification | MqttMessage, outcome: Outcome) -> None:
         """Raise or release the alarm of a receiver, under the notification's own names."""
         if isinstance(message, Notification):
             kind, subject = self._alarms.notification, message.url.partition("://")[2]

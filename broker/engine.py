@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import Final
 
+from _native.events import event_of
 from _native.kernel import UpdateKernel
 from broker import records
 from broker.deprecations import Deprecations
@@ -70,6 +71,8 @@ _APPEND: Final = UpdateAction.APPEND
 _APPEND_STRICT: Final = UpdateAction.APPEND_STRICT
 _DELETE: Final = UpdateAction.DELETE
 _UPDATE: Final = UpdateAction.UPDATE
+_CHANGE_EVENT: Final = AlterationType.CHANGE
+_UPDATE_EVENT: Final = AlterationType.UPDATE
 
 
 class Engine:
@@ -406,16 +409,7 @@ class Engine:
     def _publish(
         self, tenant: Tenant, origin: Origin, entity: Entity, change: EntityChange
     ) -> None:
-        event = EntityEvent(
-            entity,
-            entity.attributes,
-            AlterationType.CHANGE if change.is_change else AlterationType.UPDATE,
-            change.updated,
-            change.changed_values,
-            change.changed_metadata,
-            change.previous,
-            change.actions,
-        )
+        event = event_of(entity, change, _CHANGE_EVENT if change.is_change else _UPDATE_EVENT)
         self._publisher.publish(tenant, origin, event)
 
     def _apply(

@@ -8,17 +8,19 @@ one by one. Source: Orion API, sections "Notification Messages" and "Custom Noti
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from _native.messages import Drafts, Plan, Shape
+from _native.request import MalformedRequest
 from broker.custom_message import fill_headers, fill_patch, fill_url
 from broker.expression_context import build_context
 from broker.mqtt import MqttMessage
-from broker.notifier import Notification, Outcome
-from broker.origin import Origin
+from broker.notifier import Heading, Notification, Outcome
+from broker.sender import Undelivered, locate
 from ngsi.jexl import evaluate
 from ngsi.macros import Macros
 from ngsi.model import (
@@ -37,7 +39,15 @@ from ngsi.subscription import (
     PayloadKind,
     Subscription,
 )
-from ngsi.v2.render import ALL, Representation, View, builtin_attribute, render_entity
+from ngsi.v2.render import (
+    ALL,
+    ENCODER,
+    Representation,
+    View,
+    builtin_attribute,
+    encode_entity,
+    has_plain_text,
+)
 
 Message: TypeAlias = Notification | MqttMessage
 OnResult: TypeAlias = Callable[[Any, Outcome], None]
@@ -64,6 +74,10 @@ _ALWAYS_NOTIFIED: Final = frozenset({ALTERATION_TYPE, DATE_CREATED, DATE_MODIFIE
 PLANS_MAX: Final = 16_384
 """Deliveries whose plans are remembered, before they are made anew: some 5 MB."""
 
+HEADINGS_MAX: Final = 4096
+"""Beginnings of requests that are shared by the subscriptions with the same URL: some 6 MB. Plans
+hold those that they used last, which may be as many as there are plans."""
+
 
 @dataclass(slots=True, frozen=True)
 class MessageRules:
@@ -72,30 +86,38 @@ class MessageRules:
     timeout_s: float  # for a receiver that gives none
     max_length: int  # of a text that macros filled, in characters
     allows_custom: bool = True  # False: templates and macros are left aside
-    _plans: dict[int, _Plan] = field(init=False, repr=False, compare=False, default_factory=dict)
-    _shapes: dict[tuple[View, bool], _Shape] = field(
+    plans: dict[int, Plan] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _shapes: dict[tuple[View, bool], Shape] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
-    def plan(self, delivery: Delivery) -> _Plan:
+    headings: dict[tuple[str, str, str, str, str], Heading] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def plan(self, delivery: Delivery) -> Plan:
         """What the notifications of a delivery have in common. A look-up, once it was made."""
-        plan = self._plans.get(id(delivery))
+        plan = self.plans.get(id(delivery))
         return plan or self._make_plan(delivery)  # it holds its delivery, so that ids are unique
 
-    def _make_plan(self, delivery: Delivery) -> _Plan:
-        if len(self._plans) >= PLANS_MAX:
-            self._plans.clear()
+    def _make_plan(self, delivery: Delivery) -> Plan:
+        if len(self.plans) >= PLANS_MAX:
+            self.plans.clear()
             self._shapes.clear()
         view = _view_all(delivery)
         shape = None
         if view is not None:
             key = (view, delivery.covered)
-            shape = self._shapes.setdefault(key, _Shape(*key))
+            shape = self._shapes.get(key)
+            if shape is None:
+                shape = self._shapes[key] = _make_shape(*key)
         receiver = delivery.receiver
+        is_http = isinstance(receiver, HttpReceiver)
         timeout_ms = receiver.timeout_ms if isinstance(receiver, HttpReceiver) else 0
-        plan = self._plans[id(delivery)] = _Plan(
+        plan = self.plans[id(delivery)] = Plan(
             delivery,
             shape,
+            receiver.url if is_http and delivery.custom is None else None,
             delivery.custom is not None and self.allows_custom,
             delivery.attrs_format.value,
             delivery.attrs_format not in _SIMPLIFIED,
@@ -104,46 +126,19 @@ class MessageRules:
         return plan
 
 
-@dataclass(slots=True, frozen=True, eq=False)
-class _Shape:
-    """What is shown of an entity: the same object for all subscriptions that show the same."""
-
-    view: View
-    covered: bool
+def _make_shape(view: View, covered: bool) -> Shape:
+    is_normalized = view.representation is Representation.NORMALIZED
+    return Shape(view, covered, has_plain_text(view), is_normalized)
 
 
-@dataclass(slots=True, frozen=True, eq=False)
-class _Plan:
-    """What the notifications of one delivery have in common.
-
-    `shape` is None if it depends on what changed. `attrs_format` is as in the header.
-    """
-
-    delivery: Delivery
-    shape: _Shape | None
-    has_macros: bool
-    attrs_format: str
-    has_envelope: bool
-    timeout_s: float
-
-
-class MessageFactory:
+class MessageFactory(Drafts):
     """Makes the notifications of one event; keeps the encoded bodies as long as it lives."""
 
-    def __init__(
-        self,
-        event: EntityEvent,
-        origin: Origin,
-        rules: MessageRules,
-        on_result: OnResult,
-    ) -> None:
-        self._event = event
-        self._origin = origin
-        self._rules = rules
-        self._on_result = on_result
-        self._bodies: dict[_Shape, bytes] = {}
-        self._shapes: dict[tuple[View, bool], _Shape] = {}  # of what changed
-        self._context: dict[str, Any] | None = None
+    encoder = ENCODER
+
+    # Of one that has to fill something in, or to show what changed.
+    _context: dict[str, Any] | None = None
+    _shapes: dict[tuple[View, bool], Shape] | None = None  # of what changed
 
     def passes(self, subscription: Subscription) -> bool:
         """Whether the subscription's jexlExpression, if it has one, is true."""
@@ -158,6 +153,9 @@ class MessageFactory:
         """
         delivery = subscription.delivery
         plan = self._rules.plan(delivery)
+        drafted = self.draft(plan, subscription.id, tenant)
+        if drafted is not None:
+            return drafted
         shape = plan.shape or self._shape_of_changes(delivery)
         if shape is None:
             return None
@@ -169,10 +167,10 @@ class MessageFactory:
         has_envelope = plan.has_envelope
         custom = delivery.custom
         if macros is None or custom is None or custom.kind is PayloadKind.STANDARD:
-            body = self._bodies.get(shape) or self._encode(shape)
+            body = self.body(shape)
         elif custom.kind is PayloadKind.NGSI:
             event = fill_patch(custom.template, self._event, macros)
-            body = orjson.dumps(render_entity(event.entity, shape.view, event))
+            body = encode_entity(event.entity, shape.view, event)
         else:
             body, content_type = _fill_payload(custom, macros)
             attrs_format = _CUSTOM_FORMAT
@@ -220,22 +218,49 @@ class MessageFactory:
             self._context = build_context(self._event, self._origin)
         return self._context
 
-    def _shape_of_changes(self, delivery: Delivery) -> _Shape | None:
+    def _shape_of_changes(self, delivery: Delivery) -> Shape | None:
         """Only what changed; None if nothing of it is wanted."""
         attributes = _changed_attributes(delivery, self._event)
         if not attributes:
             return None
         view = View(_REPRESENTATIONS[delivery.attrs_format], attributes, delivery.metadata)
         key = (view, delivery.covered)
-        return self._shapes.setdefault(key, _Shape(*key))
+        if self._shapes is None:
+            self._shapes = {}
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = _make_shape(*key)
+        return shape
 
-    def _encode(self, shape: _Shape) -> bytes:
+    def encode(self, shape: Shape) -> bytes:
+        """The body for a shape, without its envelope."""
         event = self._event
         if shape.covered:
             event = _cover(event, shape.view.attributes)
-        document = render_entity(event.entity, shape.view, event)
-        body = self._bodies[shape] = orjson.dumps(document)
-        return body
+        return encode_entity(event.entity, shape.view, event)
+
+    def make_heading(self, plan: Plan) -> Heading | None:
+        """What the requests of a plan begin with, None if HTTP does not allow it."""
+        origin = self._origin
+        service, path = origin.service_header, self._event.entity.service_path
+        url, token = plan.url, origin.auth_token
+        assert url is not None
+        rules: MessageRules = self._rules
+        headings = rules.headings
+        key = (url, service, path, token, plan.attrs_format)
+        heading = headings.get(key)
+        if heading is not None:
+            return heading
+        try:
+            heading = Heading(
+                locate(url), "POST", USER_AGENT, service, path, token, _JSON, plan.attrs_format
+            )
+        except (Undelivered, MalformedRequest):
+            return None  # it is the outcome of each notification
+        if len(headings) >= HEADINGS_MAX:
+            headings.clear()
+        headings[key] = heading
+        return heading
 
     def _make_headers(self, content_type: str, attrs_format: str) -> dict[str, str]:
         origin = self._origin
@@ -290,4 +315,4 @@ def _cover(event: EntityEvent, attributes: tuple[str, ...]) -> EntityEvent:
         is_missing = name not in covered and name != ALL
         if is_missing and builtin_attribute(event.entity, name, event) is None:
             covered[name] = Attribute("None", None, NO_METADATA, 0.0, 0.0)
-    return replace(event, attributes=covered)
+    return event.with_attributes(covered)

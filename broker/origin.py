@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Final
 
+from _native import origin as native
 from ngsi.service_path import ServicePathScope
 
 
-@dataclass(slots=True)
-class Origin:
-    """The request behind an operation. Notifications carry its correlator and token on."""
+class Origin(native.Origin):
+    """The request behind an operation. Notifications carry its correlator and token on.
 
-    tenant: str = ""
-    scope: ServicePathScope = field(default_factory=ServicePathScope)
-    correlator: str = ""
-    auth_token: str = ""
-    service_header: str = ""  # Fiware-Service as given, also where tenants are switched off
-    notifications: int = 0  # made so far by this request; numbers their correlators
+    `service_header` is Fiware-Service as given, also where tenants are switched off;
+    `notifications` were made so far by this request, and number their correlators.
+    """
+
+    __slots__ = ()
+    everywhere: Final = ServicePathScope()  # where no scope is given
+
+    scope: ServicePathScope

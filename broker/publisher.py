@@ -13,16 +13,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from _native.publishing import Publications
 from broker import records
 from broker.messages import Message, MessageFactory, MessageRules
 from broker.notifier import Outcome
-from broker.origin import Origin
 from broker.outbox import DeliveryRules, KeptNotification, Outbox
 from broker.packed_subscription import Progress
 from broker.ports import JournalPort, NotifierPort
 from broker.tenant import Tenant
 from ngsi.macros import MacroError
-from ngsi.model import EntityEvent
 from ngsi.subscription import HttpReceiver, Subscription, SubscriptionStatus
 
 _log = logging.getLogger("rigel.publisher")
@@ -34,7 +33,7 @@ QUEUE_IS_FULL: Final = "notification queue is full"
 CANNOT_BE_KEPT: Final = "no room to keep the notification"
 
 
-class Publisher:
+class Publisher(Publications):
     """The notifications of an engine."""
 
     def __init__(
@@ -46,67 +45,61 @@ class Publisher:
         delivery_rules: DeliveryRules,
         tenants: Mapping[str, Tenant],
     ) -> None:
+        super().__init__(
+            committed=journal.committed,
+            clock=clock,
+            tenants=tenants,
+            active=SubscriptionStatus.ACTIVE,
+            rules=rules,
+            make_drafts=MessageFactory,
+            waiting_max=MAX_WAITING,
+            waiting_bytes_max=MAX_WAITING_BYTES,
+        )
         self._journal = journal
         self._notifier = notifier
         self._clock = clock
-        self._rules = rules
         self._tenants = tenants
-        self.outbox = Outbox(journal, notifier, clock, delivery_rules, tenants, self._record)
+        self.outbox = Outbox(journal, notifier, clock, delivery_rules, tenants, self.record)
         self.dropped = 0  # notifications that were not made, as too many wait for their commit
-        self._waiting = 0
-        self._waiting_bytes = 0
-        # The notifications of one turn of the loop, and what they wait for.
-        self._batch: list[Message | KeptNotification] = []
-        self._commit: asyncio.Future[None] | None = None
-        # Tenants and ids of those with counters not yet journaled, in order.
-        self._progressed: dict[tuple[str, str], None] = {}
 
     @property
     def has_progress(self) -> bool:
         """Whether counters changed that the journal does not have."""
         return bool(self._progressed) or self.outbox.has_progress
 
-    def publish(self, tenant: Tenant, origin: Origin, event: EntityEvent) -> None:
-        """Make the notifications that an event triggers; they leave after its commit.
-
-        The event's records must be with the journal. Never raises: the change is done.
-        """
-        handles = tenant.subscriptions.match(event)
-        if not handles:
+    def publish_one(
+        self, subscription: Subscription, messages: MessageFactory, tenant: str, now: float
+    ) -> None:
+        """Make the notification for one subscription that matches, if there is to be one."""
+        if not subscription.is_triggered_now(now):
             return
-        now = self._clock()
-        messages = MessageFactory(event, origin, self._rules, self._record)
-        for handle in handles:
-            subscription = tenant.subscriptions.at(handle)
-            if not subscription.is_triggered_now(now):
-                continue
-            try:
-                message = self._make(messages, subscription, tenant.name)
-            except MacroError as error:
-                _log.error("Notification (subId: %s) not sent: %s", subscription.id, error)
-                self._count_failure(subscription, tenant.name, str(error))
-                continue
-            except Exception:
-                # One subscription's trouble is not that of the others, nor of the update.
-                _log.exception("Notification (subId: %s) not sent", subscription.id)
-                self._count_failure(subscription, tenant.name, "internal error")
-                continue
-            if message is None:
-                continue
-            kept = None
-            if subscription.delivery.durable:
-                kept = self.outbox.keep(message)
-                if kept is None:
-                    self._count_failure(subscription, tenant.name, CANNOT_BE_KEPT)
-                    continue
-            counters = subscription.counters
-            counters.times_sent += 1
-            counters.last_notification = now
-            self._progressed[tenant.name, subscription.id] = None
-            if subscription.status is SubscriptionStatus.ONESHOT:
-                subscription.status = SubscriptionStatus.INACTIVE
-                self._journal_one(tenant.name, subscription.id, Progress.of(subscription))
-            self._hold(kept or message)
+        try:
+            message = self._make(messages, subscription, tenant)
+        except MacroError as error:
+            _log.error("Notification (subId: %s) not sent: %s", subscription.id, error)
+            self._count_failure(subscription, tenant, str(error))
+            return
+        except Exception:
+            # One subscription's trouble is not that of the others, nor of the update.
+            _log.exception("Notification (subId: %s) not sent", subscription.id)
+            self._count_failure(subscription, tenant, "internal error")
+            return
+        if message is None:
+            return
+        kept = None
+        if subscription.delivery.durable:
+            kept = self.outbox.keep(message)
+            if kept is None:
+                self._count_failure(subscription, tenant, CANNOT_BE_KEPT)
+                return
+        counters = subscription.counters
+        counters.times_sent += 1
+        counters.last_notification = now
+        self._progressed[tenant, subscription.id] = None
+        if subscription.status is SubscriptionStatus.ONESHOT:
+            subscription.status = SubscriptionStatus.INACTIVE
+            self._journal_one(tenant, subscription.id, Progress.of(subscription))
+        self.hold(kept or message)
 
     def _make(
         self, messages: MessageFactory, subscription: Subscription, tenant: str
@@ -119,15 +112,11 @@ class Publisher:
             return None
         return messages.make(subscription, tenant)
 
-    def _hold(self, message: Message | KeptNotification) -> None:
-        """Keep the notification until the commit of this turn's changes."""
-        self._waiting += 1
-        self._waiting_bytes += len(message.body)
-        commit = self._journal.committed()
-        if commit is not self._commit or commit.done():
-            self._commit, self._batch = commit, []
-            commit.add_done_callback(partial(self._send, self._batch))
-        self._batch.append(message)
+    def await_commit(
+        self, commit: asyncio.Future[None], batch: list[Message | KeptNotification]
+    ) -> None:
+        """Send the batch when the commit is done."""
+        commit.add_done_callback(partial(self._send, batch))
 
     async def hand_over(self) -> None:
         """Wait until the notifications of all changes made so far are with the notifier, or
@@ -137,8 +126,7 @@ class Publisher:
         await asyncio.sleep(0)
 
     def _send(self, batch: list[Message | KeptNotification], commit: asyncio.Future[None]) -> None:
-        self._waiting -= len(batch)
-        self._waiting_bytes -= sum(len(message.body) for message in batch)
+        self.take_batch(batch)
         if commit.cancelled() or commit.exception() is not None:
             _log.error("%d notifications dropped: their change was not committed", len(batch))
             return
@@ -147,26 +135,13 @@ class Publisher:
                 self.outbox.add(message)
             elif not self._notifier.send(message):
                 outcome = Outcome(at=self._clock(), status=None, failure=QUEUE_IS_FULL)
-                self._record(message, outcome)
+                self.record(message, outcome)
 
-    def _record(self, message: Message, outcome: Outcome) -> None:
-        """Count how a delivery went."""
-        tenant = self._tenants.get(message.tenant)
-        if tenant is None:
-            return
-        subscription = tenant.subscriptions.get(message.subscription_id)
-        if subscription is None:
-            return
-        if outcome.failure is None:
-            counters = subscription.counters
-            self._progressed[tenant.name, subscription.id] = None
-            counters.last_success = outcome.at
-            counters.last_success_code = outcome.status
-            counters.fails_counter = 0
-        else:
-            # As Orion, a reason is shown for receivers over HTTP alone.
-            is_http = isinstance(subscription.delivery.receiver, HttpReceiver)
-            self._count_failure(subscription, tenant.name, outcome.failure if is_http else None)
+    def record_failure(self, subscription: Subscription, tenant: str, failure: str) -> None:
+        """Count a delivery that failed."""
+        # As Orion, a reason is shown for receivers over HTTP alone.
+        is_http = isinstance(subscription.delivery.receiver, HttpReceiver)
+        self._count_failure(subscription, tenant, failure if is_http else None)
 
     def _count_failure(self, subscription: Subscription, tenant: str, reason: str | None) -> None:
         counters = subscription.counters
@@ -195,7 +170,7 @@ class Publisher:
         Raises InternalServerError when it takes no more.
         """
         self.outbox.journal_progress()
-        progressed, self._progressed = self._progressed, {}
+        progressed: dict[tuple[str, str], None] = self.take_progress()
         for tenant, subscription_id in progressed:
             progress = self._tenants[tenant].subscriptions.progress(subscription_id)
             if progress is not None:  # else it was removed meanwhile

@@ -13,10 +13,11 @@ The objects that a broker holds by the million are native (`_native.model`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from _native.events import EntityEvent as EntityEvent
 from _native.model import Attribute as Attribute
 from _native.model import AttributeUpdate as AttributeUpdate
 from _native.model import Entity as Entity
@@ -101,22 +102,3 @@ class AlterationType(Enum):
     CHANGE = "entityChange"  # an update that changed something, or was forced
     UPDATE = "entityUpdate"  # an update, changing or not
     DELETE = "entityDelete"
-
-
-@dataclass(slots=True)
-class EntityEvent:
-    """What one update did to one entity, as subscriptions look at it.
-
-    `updated` are the names in the request, `changed_values` and `changed_metadata` those of
-    them that changed. `attributes` is the state to notify (for a deletion: the last one);
-    `previous` holds the attributes as they were before, for those in the request.
-    """
-
-    entity: Entity
-    attributes: dict[str, Attribute]
-    alteration: AlterationType
-    updated: frozenset[str]
-    changed_values: frozenset[str]
-    changed_metadata: frozenset[str]
-    previous: dict[str, Attribute] = field(default_factory=dict)
-    actions: dict[str, str] = field(default_factory=dict)  # name -> append, update, delete

@@ -9,7 +9,7 @@ lanes that empty them (`lanes`), when exchanges are given up (`deadlines`), and 
 (`delivery_log`, `drop_log`).
 """
 
-from broker.notifier.notification import STOPPED, TOO_BIG, Notification, Outcome
+from broker.notifier.notification import STOPPED, TOO_BIG, Heading, Notification, Outcome
 from broker.notifier.notifier import Notifier
 from broker.notifier.ordered_queue import OrderedQueue
 from broker.notifier.statistics import EndpointStatistics, NotifierStatistics
@@ -18,6 +18,7 @@ __all__ = [
     "STOPPED",
     "TOO_BIG",
     "EndpointStatistics",
+    "Heading",
     "Notification",
     "Notifier",
     "NotifierStatistics",

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import Final
 
-from broker.notifier.lane import NEVER, Lane
+from _native import delivery as native
+from _native.delivery import NEVER, Lane
 
 TIMEOUT_RESOLUTION_S: Final = 0.01
 """How much later than asked for a timeout may come. All timeouts share one timer, and it does
@@ -22,7 +23,7 @@ EXPIRED_AT_ONCE: Final = 8
 what waits), so that thousands of silent receivers do not stall it."""
 
 
-class Deadlines:
+class Deadlines(native.Deadlines):
     """When exchanges are given up. One timer for all of them, set for the earliest deadline at
     the time it was set; most exchanges are over long before it fires."""
 
@@ -31,29 +32,23 @@ class Deadlines:
     ) -> None:
         """`lanes`: all there are. `give_up` must end the lane's exchange, which takes back its
         deadline; `context` is that of its calls."""
+        super().__init__()
         self._lanes = lanes
         self._give_up = give_up
         self._context = context
-        self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = NEVER
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Binds to the loop."""
         self._loop = loop
-
-    def begin(self, lane: Lane, timeout_s: float) -> None:
-        """The lane's exchange may take so long from now on."""
-        lane.deadline = deadline = self._loop.time() + timeout_s
-        if deadline < self._timer_at:
-            self._set_timer(deadline)
 
     def close(self) -> None:
         """Nothing is given up any more."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _set_timer(self, when: float) -> None:
+    def set_timer(self, when: float) -> None:
+        """Look at the deadlines at that time of the loop."""
         self.close()
         self._timer_at = when
         self._timer = self._loop.call_at(when, self._expire, context=self._context)
@@ -67,8 +62,8 @@ class Deadlines:
         )
         self._timer_at = NEVER
         if later:
-            self._set_timer(now)
+            self.set_timer(now)
         elif earliest < NEVER:
-            self._set_timer(max(earliest, now + TIMEOUT_RESOLUTION_S))
+            self.set_timer(max(earliest, now + TIMEOUT_RESOLUTION_S))
         for lane in expired[:EXPIRED_AT_ONCE]:
             self._give_up(lane)

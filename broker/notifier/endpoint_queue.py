@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from broker.notifier.lane import Lane
-from broker.notifier.notification import Notification
-from broker.notifier.ordered_queue import OrderedQueue
+from _native import delivery as native
+from broker.notifier import ordered_queue
 from broker.notifier.statistics import EndpointStatistics
 from broker.sender import Endpoint
 
 
-class EndpointQueue(OrderedQueue[Notification]):
+class EndpointQueue(native.EndpointQueue):
     """The queue of one endpoint. Every operation is O(1) (amortised)."""
 
-    __slots__ = (
-        "dropped",
-        "endpoint",
-        "failed",
-        "idle",
-        "lanes",
-        "outstanding_bytes",
-        "sent",
-    )
+    __slots__ = ()
 
     def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__()
-        self.endpoint = endpoint
-        self.idle: list[Lane] = []
-        self.outstanding_bytes = 0
-        self.lanes = 0
-        self.sent = 0
-        self.failed = 0
-        self.dropped = 0
+        super().__init__(endpoint, ordered_queue.PARKED_AT_ONCE)
 
     def statistics(self) -> EndpointStatistics:
         return EndpointStatistics(

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import Final
 
+from _native import delivery as native
+from _native.delivery import Lane
 from broker.notifier.endpoint_queue import EndpointQueue
-from broker.notifier.lane import Lane
 
 CONNECTIONS_MAX: Final = 8192
 """Connections of all endpoints together. The other bound is half of the file descriptors that
@@ -41,7 +42,7 @@ not delay those that are connected."""
 _log = logging.getLogger("rigel.notifier")
 
 
-class Lanes:
+class Lanes(native.IdleLanes):
     """Starts, rouses and ends lanes. Everything runs on the loop given to `start`."""
 
     def __init__(
@@ -54,26 +55,20 @@ class Lanes:
     ) -> None:
         """`make` gives a lane with a connection; `work` sets one to work on what waits; `forget`
         hears of each endpoint that lost a lane; `context` is that of calls from timers."""
+        super().__init__()
         self._per_endpoint = per_endpoint
         self._make = make
         self._work = work
         self._forget = forget
         self._context = context
-        self._loop: asyncio.AbstractEventLoop
         self._closing = False
         self._lanes: set[Lane] = set()
         self._connections_max = CONNECTIONS_MAX
-        # Lanes without work, longest idle first, with the loop time since when.
-        self._idle: dict[Lane, float] = {}
-        # Endpoints with work and no lane, as all connections are taken; in order of arrival.
-        self.starving: dict[EndpointQueue, None] = {}
         # Endpoints that get an idle lane, or a new one, in a later turn of the loop.
         self._to_rouse: dict[EndpointQueue, None] = {}
         self._to_start: dict[EndpointQueue, None] = {}
         self._rousings_left = LANES_ROUSED_AT_ONCE
         self._starts_left = LANES_STARTED_AT_ONCE
-        self._turn_timer: asyncio.Handle | None = None
-        self._idle_timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -112,7 +107,6 @@ class Lanes:
         endpoint, in a later turn of the loop."""
         queue = lane.queue
         lane.has_ended = True
-        del lane.on_end  # it holds the lane: no cycle is left behind
         self._lanes.discard(lane)
         queue.lanes -= 1
         try:
@@ -124,36 +118,22 @@ class Lanes:
         if queue.waiting and not self._postpone(queue) and not queue.lanes:
             self.starving[queue] = None
         if self.starving:
-            self._expect_turn()
+            self.expect_turn()
         self._forget(queue)
 
-    def free(self, queue: EndpointQueue) -> Lane | None:
-        """An idle lane of the endpoint, which is idle no more, or a new one; None when there is
-        none to be had, or not in this turn of the loop."""
-        if queue.idle:
-            if not self._rousings_left:
-                return None
-            self._rousings_left -= 1
-            self._expect_turn()
-            lane = queue.idle.pop()
-            del self._idle[lane]
-            return lane
+    def start_lane(self, queue: EndpointQueue) -> Lane | None:
+        """A new lane; None when there may be none, or not in this turn of the loop."""
         return self._start_lane(queue) if self._may_start_lane(queue) else None
 
-    def rest(self, lane: Lane) -> None:
-        """A lane is idle from now on."""
-        lane.queue.idle.append(lane)
-        self._idle[lane] = self._loop.time()
-        if self._idle_timer is None:
-            self._idle_timer = self._loop.call_later(
-                LANE_IDLE_S, self._end_idle, context=self._context
-            )
+    def expect_idle_end(self) -> None:
+        """Look in time for lanes that have been idle too long."""
+        self._idle_timer = self._loop.call_later(LANE_IDLE_S, self._end_idle, context=self._context)
 
     def help(self, queue: EndpointQueue) -> None:
         """Sees to it that what waits is taken: by a further lane if there may be one, else by
         those at work. An endpoint without any gets one in its turn: an idle lane elsewhere goes,
         or a busy one does after its present exchange (`lacks_connections`)."""
-        lane = self.free(queue)
+        lane = self.take_free(queue)
         if lane is not None:
             self._work(lane)
         elif not self._postpone(queue) and not queue.lanes:
@@ -179,10 +159,11 @@ class Lanes:
             self._to_start[queue] = None
         else:
             return False
-        self._expect_turn()
+        self.expect_turn()
         return True
 
-    def _expect_turn(self) -> None:
+    def expect_turn(self) -> None:
+        """Allow more lanes to be set to work from the next turn of the loop on."""
         if self._turn_timer is None:
             self._turn_timer = self._loop.call_soon(self._next_turn, context=self._context)
 
@@ -212,7 +193,7 @@ class Lanes:
     def _start_lane(self, queue: EndpointQueue) -> Lane:
         lane = self._make(queue)
         self._starts_left -= 1
-        self._expect_turn()
+        self.expect_turn()
         queue.lanes += 1
         self._lanes.add(lane)
         self.starving.pop(queue, None)

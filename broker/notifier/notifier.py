@@ -1,6 +1,7 @@
 """`Notifier`: takes notifications and delivers them in the background.
 
-Owns: the queues of the endpoints, the counters, and what a lane does. An endpoint (scheme, host,
+Owns: the queues of the endpoints, the counters, and what a lane does; what is done for every
+notification is native (`_native.delivery`). An endpoint (scheme, host,
 port) has up to `connections_per_endpoint` lanes; a lane is a connection with one request in
 flight, and the end of an exchange begins the next. Notifications with the same `order_key` leave
 one after the other, in the order they came; otherwise the oldest that may leave goes first.
@@ -25,13 +26,13 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Final
 
-from _native.exchange import measure_headers
+from _native import delivery as native
+from _native.delivery import Lane
 from broker.logs import LogLimits
 from broker.notifier.deadlines import Deadlines
 from broker.notifier.delivery_log import DeliveryLog
 from broker.notifier.drop_log import DropLog
 from broker.notifier.endpoint_queue import EndpointQueue
-from broker.notifier.lane import NEVER, Lane
 from broker.notifier.lanes import Lanes
 from broker.notifier.notification import (
     INTERNAL_ERROR,
@@ -45,7 +46,6 @@ from broker.sender import (
     TIMEOUT,
     Endpoint,
     HttpSender,
-    Response,
     Sender,
     Undelivered,
     locate,
@@ -67,7 +67,7 @@ _NOWHERE: Final = Endpoint("", "", 0)
 _log = logging.getLogger("rigel.notifier")
 
 
-class Notifier:
+class Notifier(native.Delivery):
     """Takes notifications from the engine and sends them in the background."""
 
     def __init__(
@@ -91,83 +91,37 @@ class Notifier:
             raise ValueError("queue_length and connections_per_endpoint must be at least 1")
         if default_timeout_s <= 0:
             raise ValueError("default_timeout_s must be positive")
-        self._queue_length = queue_length
-        self._default_timeout_s = default_timeout_s
-        self._max_message_bytes = max_message_bytes
-        self._delivery_log = DeliveryLog(log_limits)
+        delivery_log = DeliveryLog(log_limits)
+        super().__init__(
+            queue_length=queue_length,
+            max_message_bytes=max_message_bytes,
+            outstanding_bytes_max=OUTSTANDING_BYTES_MAX,
+            overhead_bytes=NOTIFICATION_OVERHEAD_BYTES,
+            default_timeout_s=default_timeout_s,
+            clock=clock,
+            outcome=Outcome,
+            locate=locate,
+            log=_log,
+            log_end=delivery_log.end,
+        )
         self._sender: Sender = HttpSender(insecure=insecure) if sender is None else sender
-        self._clock = clock
-
-        self._queues: dict[Endpoint, EndpointQueue] = {}
         # Lanes outlive the request whose notification began them; their log lines are not its.
         context = Context()
         self._lanes = Lanes(
-            connections_per_endpoint, self._make_lane, self._go_on, self._forget, context
+            connections_per_endpoint, self._make_lane, self.set_to_work, self._forget, context
         )
         self._drop_log = DropLog(queue_length, context)
         self._deadlines = Deadlines(self._lanes, self._give_up, context)
 
-        self._sent = 0
-        self._failed = 0
-        self._dropped = 0
-        self._outstanding = 0
-        self._outstanding_bytes = 0
-
-        self._closing = False
         self._drained = asyncio.Event()
         self._drained.set()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Binds to the running loop. `send` may be called from then on."""
-        self._loop = asyncio.get_running_loop()
-        self._lanes.start(self._loop)
-        self._deadlines.start(self._loop)
+        self._loop = loop = asyncio.get_running_loop()
+        self._lanes.start(loop)
+        self._deadlines.start(loop)
         await self._sender.start()
-
-    def send(self, notification: Notification) -> bool:
-        """Takes a notification for delivery, or drops it and returns False when the endpoint's
-        queue or the memory for all queues is full (or the notifier is closed).
-
-        Never waits and never raises for what is in the notification: a URL that is none and a
-        message that is too big are outcomes.
-        """
-        if self._closing:
-            self._dropped += 1
-            return False
-        message_bytes = len(notification.body) + measure_headers(notification.headers)
-        size = notification.size_bytes = message_bytes + NOTIFICATION_OVERHEAD_BYTES
-        if message_bytes > self._max_message_bytes:
-            return self._refuse(notification, TOO_BIG)
-        try:
-            endpoint = locate(notification.url).endpoint
-        except Undelivered as error:
-            return self._refuse(notification, error.reason)
-
-        queue = self._queues.get(endpoint)
-        if queue is None:
-            if self._outstanding_bytes + size > OUTSTANDING_BYTES_MAX:
-                self._drop(None, for_memory=True)
-                return False
-            queue = self._queues[endpoint] = EndpointQueue(endpoint)
-        elif queue.outstanding_bytes + self._outstanding_bytes + size > OUTSTANDING_BYTES_MAX:
-            self._drop(queue, for_memory=True)
-            return False
-        if not queue.waiting and notification.order_key not in queue.busy:
-            lane = self._lanes.free(queue)
-            if lane is not None:
-                self._accept(size, queue)
-                queue.claim(notification)
-                self._begin(lane, notification)
-                return True
-        if queue.queued >= self._queue_length:
-            self._drop(queue, for_memory=False)
-            return False
-        self._accept(size, queue)
-        queue.add(notification)
-        if queue.waiting:
-            self._lanes.help(queue)
-        return True
 
     async def drain(self, timeout_s: float) -> int:
         """Waits until everything accepted is finished; returns how many are not after
@@ -186,12 +140,12 @@ class Notifier:
         self._drop_log.close()
         for lane in self._lanes.close():
             if lane.notification is not None:
-                following = self._conclude(lane, None, STOPPED)
+                following = self.conclude_exchange(lane, None, STOPPED)
                 if following is not None:
                     lane.queue.put_back(following)
         for queue in self._queues.values():
             for notification in queue.drain():
-                self._finish(notification, queue, None, STOPPED)
+                self.finish_unsent(notification, queue, STOPPED)
         self._queues.clear()
         # Outcomes that `send` left to the next turn of the loop.
         await asyncio.sleep(0)
@@ -215,128 +169,65 @@ class Notifier:
             top=tuple(queue.statistics() for queue in busiest),
         )
 
-    def _accept(self, size: int, queue: EndpointQueue) -> None:
-        if not self._outstanding:
-            self._drained.clear()
-        self._outstanding += 1
-        self._outstanding_bytes += size
-        queue.outstanding_bytes += size
+    # What the native part leaves to this one
+
+    def refuse_size(self, notification: Notification) -> bool:
+        """A message is too big; that is its outcome."""
+        return self._refuse(notification, TOO_BIG)
+
+    def refuse_url(self, notification: Notification, error: Exception) -> bool:
+        """No receiver can be found in a URL; that is the outcome."""
+        if not isinstance(error, Undelivered):
+            raise error
+        return self._refuse(notification, error.reason)
+
+    def make_queue(self, endpoint: Endpoint) -> EndpointQueue:
+        """The queue of an endpoint that has none."""
+        return EndpointQueue(endpoint)
+
+    def log_drop(self, cause: EndpointQueue | None) -> None:
+        """A notification was dropped: a queue was full, or, with None, memory."""
+        self._drop_log.count(cause, self._outstanding_bytes, self._outstanding)
+
+    def begin_work(self) -> None:
+        """There is something to deliver."""
+        self._drained.clear()
+
+    def end_work(self) -> None:
+        """There is nothing to deliver any more."""
+        self._drained.set()
+
+    def fail_later(self, lane: Lane, notification: Notification) -> None:
+        """An exchange could not be begun, by an error that is being handled."""
+        _log.exception("a notification could not be sent (subId: %s)", notification.subscription_id)
+        self._running_loop().call_soon(self._fail, lane, notification)
+
+    def log_untold(self, notification: Notification) -> None:
+        """An outcome was not taken, by an error that is being handled."""
+        _log.exception(
+            "the outcome of a notification was not taken (subId: %s)",
+            notification.subscription_id,
+        )
 
     def _refuse(self, notification: Notification, failure: str) -> bool:
         """It is accepted, and its outcome is there in the next turn of the loop."""
         queue = EndpointQueue(_NOWHERE)
-        self._accept(notification.size_bytes, queue)
-        self._running_loop().call_soon(self._finish, notification, queue, None, failure)
+        self.take_over(notification, queue)
+        self._running_loop().call_soon(self.finish_unsent, notification, queue, failure)
         return True
 
-    def _finish(
-        self,
-        notification: Notification,
-        queue: EndpointQueue,
-        response: Response | None,
-        failure: str | None,
-    ) -> None:
-        """Counts, logs and reports the end of an accepted notification."""
-        size = notification.size_bytes
-        self._outstanding -= 1
-        self._outstanding_bytes -= size
-        queue.outstanding_bytes -= size
-        if response is not None:
-            self._sent += 1
-            queue.sent += 1
-            outcome = Outcome(self._clock(), response.status, None, len(response.body))
-        else:
-            self._failed += 1
-            queue.failed += 1
-            outcome = Outcome(self._clock(), None, failure)
-        self._delivery_log.end(notification, response, failure)
-        try:
-            notification.on_result(notification, outcome)
-        except Exception:
-            _log.exception(
-                "the outcome of a notification was not taken (subId: %s)",
-                notification.subscription_id,
-            )
-        if not self._outstanding:
-            self._drained.set()
-
-    def _drop(self, queue: EndpointQueue | None, *, for_memory: bool) -> None:
-        self._dropped += 1
-        if queue is not None:
-            queue.dropped += 1
-        self._drop_log.count(
-            None if for_memory else queue, self._outstanding_bytes, self._outstanding
-        )
-
     def _make_lane(self, queue: EndpointQueue) -> Lane:
-        return Lane(queue, self._sender.connect(queue.endpoint), self._end)
-
-    def _begin(self, lane: Lane, notification: Notification) -> None:
-        """One exchange, of a notification whose key is claimed."""
-        lane.notification = notification
-        timeout_s = notification.timeout_s
-        self._deadlines.begin(lane, timeout_s if timeout_s > 0 else self._default_timeout_s)
-        try:
-            lane.connection.exchange(notification, lane.on_end)
-        except Exception:
-            _log.exception(
-                "a notification could not be sent (subId: %s)", notification.subscription_id
-            )
-            self._running_loop().call_soon(self._fail, lane, notification)
+        return Lane(queue, self._sender.connect(queue.endpoint), self)
 
     def _fail(self, lane: Lane, notification: Notification) -> None:
         if lane.notification is notification:
             lane.connection.give_up()
-            self._end(lane, None, INTERNAL_ERROR)
+            self.end_exchange(lane, None, INTERNAL_ERROR)
 
     def _give_up(self, lane: Lane) -> None:
         """The time for an exchange is over."""
         lane.connection.give_up()
-        self._end(lane, None, TIMEOUT)
-
-    def _end(self, lane: Lane, response: Response | None, failure: str | None) -> None:
-        """The end of an exchange is the beginning of the next."""
-        following = self._conclude(lane, response, failure)
-        # After one exchange at least, or endpoints would only pass their turn on.
-        if self._lanes.starving and self._lanes.lacks_connections():
-            if following is not None:
-                lane.queue.put_back(following)
-            self._lanes.end(lane)
-        elif following is not None:
-            self._begin(lane, following)
-        elif failure is not None and not lane.queue.waiting:
-            # Its connection is closed, so that a new lane is as good: those take turns.
-            self._lanes.end(lane)
-        else:
-            self._go_on(lane)
-
-    def _conclude(
-        self, lane: Lane, response: Response | None, failure: str | None
-    ) -> Notification | None:
-        """Counts and reports. Returns the next notification with the same key, if any: it is
-        older than all that wait."""
-        queue = lane.queue
-        notification = lane.notification
-        assert notification is not None
-        lane.notification = None
-        lane.deadline = NEVER
-        following = queue.release(notification.order_key)
-        self._finish(notification, queue, response, failure)
-        return following
-
-    def _go_on(self, lane: Lane) -> None:
-        """Sets a lane with nothing in hand to work on what waits, or to rest."""
-        if lane.has_ended:
-            return
-        queue = lane.queue
-        notification = queue.take() if queue.waiting else None
-        if notification is not None:
-            self._begin(lane, notification)
-        elif queue.waiting:
-            # Others may leave, but were too far behind to be found at once.
-            self._running_loop().call_soon(self._go_on, lane)
-        else:
-            self._lanes.rest(lane)
+        self.end_exchange(lane, None, TIMEOUT)
 
     def _forget(self, queue: EndpointQueue) -> None:
         if not queue.lanes and not queue.queued and self._queues.get(queue.endpoint) is queue:
@@ -344,6 +235,7 @@ class Notifier:
             self._drop_log.end(queue)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
+        loop: asyncio.AbstractEventLoop | None = self._loop
+        if loop is None:
             raise RuntimeError("Notifier.start() has not been awaited")
-        return self._loop
+        return loop

@@ -1,6 +1,6 @@
 """`Sender` over HTTP/1.1: exchanges and redirects.
 
-Must not: frame messages (`_native.exchange`), touch sockets (`wire`, `dialer`), or decide what is
+Must not: frame messages (`_native.request`), touch sockets (`wire`, `dialer`), or decide what is
 sent a second time (`line`). Costs: see `wire`; a connection that was never used costs no socket.
 """
 
@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 from yarl import URL
 
-from _native.exchange import MalformedRequest, ResponseParser, compose_request
+from _native import wire as native
+from _native.request import MalformedRequest, compose_request
 from broker.sender.dialer import Dialer
 from broker.sender.endpoint import Endpoint, Location, locate
-from broker.sender.exchange import OnEnd, Request, Response
+from broker.sender.exchange import Request, Response
 from broker.sender.failures import (
     REQUEST_MALFORMED,
     TOO_MANY_REDIRECTS,
@@ -55,72 +56,47 @@ class HttpSender:
             await self._dialer.close()
 
 
-class HttpConnection:
+class HttpConnection(native.Exchanges):
     """`Connection` over a line of its own; redirects to elsewhere take lines that are not kept."""
 
     def __init__(self, endpoint: Endpoint, dialer: Dialer) -> None:
+        super().__init__(Response, _REDIRECTS)
         self._endpoint = endpoint
         self._dialer = dialer
-        self._line = Line(endpoint, dialer, self._take, self._fail)
-        # Of the exchange under way.
-        self._request: Request | None = None
-        self._on_end: OnEnd | None = None
-        self._refusal: asyncio.Handle | None = None
-        self._redirection: _Redirection | None = None
-        self._detour: Line | None = None
-
-    def exchange(self, request: Request, on_end: OnEnd, /) -> None:
-        self._request = request
-        self._on_end = on_end
-        try:
-            message = _compose(request, locate(request.url))
-        except Undelivered as error:
-            self._refusal = self._dialer.loop.call_soon(self._fail, error.reason)
-            return
-        self._line.ask(message, is_head=request.method == "HEAD")
-
-    def give_up(self) -> None:
-        self._line.close()
-        self._forget()
+        self._line = Line(endpoint, dialer, self.take, self.fail)
 
     def close(self) -> None:
         self.give_up()
-        del self._line  # it knows this object, too: no cycle is left behind
+        self._line = None  # it knows this object, too: no cycle is left behind
 
-    def _forget(self) -> None:
-        """The exchange is over."""
-        self._request = self._on_end = self._redirection = None
-        if self._refusal is not None:
-            self._refusal.cancel()
-            self._refusal = None
-        if self._detour is not None:
-            self._detour.close()
-            self._detour = None
+    def compose(self, request: Request) -> bytes | None:
+        """The bytes to send, None for a request that is refused."""
+        try:
+            return _compose(request, locate(request.url))
+        except Undelivered as error:
+            self._refuse(error.reason)
+            return None
 
-    def _take(self, parser: ResponseParser) -> None:
-        status = parser.status
-        if status in _REDIRECTS and parser.location:
-            try:
-                self._follow(status, parser.location)
-            except Undelivered as error:
-                self._fail(error.reason)
-            return
-        on_end = self._on_end
-        self._forget()
-        if on_end is not None:
-            on_end(Response(status, parser.body), None)
+    def refuse(self, error: ValueError) -> None:
+        """A request is malformed."""
+        if not isinstance(error, MalformedRequest):
+            raise error
+        self._refuse(REQUEST_MALFORMED)
 
-    def _fail(self, reason: str) -> None:
-        on_end = self._on_end
-        self._forget()
-        if on_end is not None:
-            on_end(None, reason)
+    def follow(self, status: int, moved_to: bytes) -> None:
+        """The response is a redirection."""
+        try:
+            self._follow(status, moved_to)
+        except Undelivered as error:
+            self.fail(error.reason)
+
+    def _refuse(self, reason: str) -> None:
+        self._refusal = self._dialer.loop.call_soon(self.fail, reason)
 
     def _follow(self, status: int, moved_to: bytes) -> None:
         now = self._redirection
         if now is None:
-            request = self._request
-            assert request is not None
+            request: Request = self._request
             now = _Redirection(
                 0, request.method, locate(request.url), request.headers, request.body
             )
@@ -131,8 +107,8 @@ class HttpConnection:
         if now.location.endpoint == self._endpoint:
             line = self._line
         else:
-            line = self._detour = Line(now.location.endpoint, self._dialer, self._take, self._fail)
-        line.ask(_compose(now, now.location), is_head=now.method == "HEAD")
+            line = self._detour = Line(now.location.endpoint, self._dialer, self.take, self.fail)
+        line.ask(_compose(now, now.location), now.method == "HEAD")
 
 
 class _Redirection(NamedTuple):

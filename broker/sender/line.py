@@ -11,14 +11,15 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context
 
-from _native.exchange import ResponseParser
+from _native import wire as native
+from _native.response import ResponseParser
 from broker.sender.dialer import Dialer
 from broker.sender.endpoint import Endpoint
 from broker.sender.failures import COULD_NOT_CONNECT, NOTHING_RETURNED, Undelivered
 from broker.sender.wire import Wire
 
 
-class Line:
+class Line(native.Line):
     """At most one socket to an endpoint; one request at a time."""
 
     def __init__(
@@ -34,21 +35,7 @@ class Line:
         self._dialer = dialer
         self._on_answer = on_answer
         self._on_failure = on_failure
-        self._wire: Wire | None = None
         self._opening: asyncio.Task[None] | None = None
-        # Of the request under way.
-        self._message = b""
-        self._is_head = False
-
-    def ask(self, message: bytes, *, is_head: bool) -> None:
-        """Sends the bytes of a request; `is_head`: its response has no body."""
-        self._message = message
-        self._is_head = is_head
-        wire = self._wire
-        if wire is not None and wire.is_open:
-            wire.send(message, is_head=is_head)
-        else:
-            self._open()
 
     def close(self) -> None:
         """Closes the socket, if there is one. A request under way is forgotten."""
@@ -59,7 +46,8 @@ class Line:
             self._wire.close()
             self._wire = None
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Opens a socket, and sends what is to be asked."""
         # What happens on the socket happens in the context in which it was opened, and that is
         # not the context of the request which caused the first notification.
         self._opening = self._dialer.loop.create_task(self._open_and_send(), context=Context())
@@ -83,12 +71,12 @@ class Line:
                     self._on_failure(failure)
         if not failure:
             self._wire = wire
-            wire.send(self._message, is_head=self._is_head)
+            wire.send(self._message, self._is_head)
 
     def _break(self, wire: Wire, failure: str) -> None:
         self._wire = None
         if wire.may_have_been_stale:
             # The peer closed an idle connection while we were writing to it.
-            self._open()
+            self.open()
         else:
             self._on_failure(failure)

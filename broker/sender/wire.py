@@ -1,8 +1,8 @@
 """One socket that carries one exchange after the other.
 
 Owns: the transport, what may be read from it and when, and the words for what came instead of a
-response. Must not: open sockets, or know what the bytes mean (`_native.exchange` does). Costs:
-one write and one read of the kernel for an exchange, and about two microseconds.
+response. Must not: open sockets, or know what the bytes mean (`_native.response` does). The usual
+course of an exchange is native (`_native.wire`), with its costs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
-from _native.exchange import CHUNK, NOT_HTTP, MalformedResponse, ResponseParser
+from _native import wire as native
+from _native.response import CHUNK, NOT_HTTP, ResponseParser
 from broker.sender.failures import (
     NOTHING_RETURNED,
     PARTIAL_BODY,
@@ -39,36 +40,28 @@ _FAULTS: Final = {
 }
 
 
-class Wire(asyncio.Protocol):
+class Wire(native.Wire, asyncio.Protocol):
     """A connected socket. One message is under way at a time, with `send`, and ends in
     `on_answer` or in `on_break`; then the next may be sent, if `is_open`."""
 
     def __init__(
         self, on_answer: Callable[[ResponseParser], None], on_break: Callable[[Wire, str], None]
     ) -> None:
-        self._on_answer = on_answer
+        super().__init__(
+            on_answer,
+            ResponseParser(
+                line_max=RESPONSE_LINE_MAX_BYTES,
+                head_max=RESPONSE_HEAD_MAX_BYTES,
+                body_max=RESPONSE_READ_MAX_BYTES,
+            ),
+        )
         self._on_break = on_break
-        self._transport: asyncio.Transport
-        self._parser: ResponseParser
-        self._is_waiting = False
-        self._is_congested = False
-        self._sent = 0
-        self.is_open = False
 
     @property
     def may_have_been_stale(self) -> bool:
         """Whether the message under way found the connection closed, as far as one can tell:
         it was not the first, and nothing came back."""
-        return self._sent > 1 and not self._parser.received
-
-    def send(self, message: bytes, *, is_head: bool) -> None:
-        """Sends a request; `is_head`: its response has no body."""
-        self._sent += 1
-        self._is_waiting = True
-        self._parser.begin(is_head)
-        self._transport.write(message)
-        if self._sent == 1:
-            self._transport.resume_reading()
+        return self._sent > 1 and not self.parser.received
 
     def close(self) -> None:
         """Closes the socket. Nothing is called afterwards."""
@@ -79,33 +72,11 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not an isinstance: uvloop's transports stand outside asyncio's classes.
-        self._transport = cast(asyncio.Transport, transport)
-        self._parser = ResponseParser(
-            line_max=RESPONSE_LINE_MAX_BYTES,
-            head_max=RESPONSE_HEAD_MAX_BYTES,
-            body_max=RESPONSE_READ_MAX_BYTES,
-        )
-        # Some peers answer as soon as they are connected to: not before they are asked.
-        self._transport.pause_reading()
-        self.is_open = True
+        self.attach(cast(asyncio.Transport, transport))
 
-    def data_received(self, data: bytes) -> None:
-        if not self._is_waiting:
-            # Nobody asked: it would be taken for the answer to the next request.
-            self.close()
-            return
-        parser = self._parser
-        try:
-            if not parser.feed(data):
-                return
-        except MalformedResponse as error:
-            self._break(_FAULTS.get(error.fault, WEIRD_REPLY))
-            return
-        self._is_waiting = False
-        if self._is_congested or not parser.keep_alive:
-            # Congested: the receiver answered without having read; it may never read on.
-            self.close()
-        self._on_answer(parser)
+    def refuse(self, fault: str) -> None:
+        """What has come is no response."""
+        self._break(_FAULTS.get(fault, WEIRD_REPLY))
 
     def eof_received(self) -> None:
         self._end(None)
@@ -123,7 +94,7 @@ class Wire(asyncio.Protocol):
         if not self._is_waiting:
             self.close()
             return
-        parser = self._parser
+        parser = self.parser
         if error is None and parser.feed_eof():
             self.close()
             self._on_answer(parser)

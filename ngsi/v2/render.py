@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from _native.rendering import EntityEncoder
 from ngsi.geometry import rendered_geometry
 from ngsi.instants import format_instant
 from ngsi.json_value import JsonValue
@@ -100,6 +101,25 @@ def render_entity(entity: Entity, view: View, event: EntityEvent | None = None) 
     return list(unique.values())
 
 
+def encode_entity(entity: Entity, view: View, event: EntityEvent | None = None) -> bytes:
+    """The JSON text of the document of `render_entity`."""
+    if has_plain_text(view):
+        is_normalized = view.representation is _NORMALIZED
+        text = ENCODER.encode(entity, event, view.attributes, view.except_attributes, is_normalized)
+        if text is not None:
+            return text
+    return orjson.dumps(render_entity(entity, view, event))
+
+
+def has_plain_text(view: View) -> bool:
+    """Whether the native encoder can show it."""
+    wanted = view.attributes
+    return (
+        (view.representation is _NORMALIZED and not view.metadata)
+        or view.representation is _KEY_VALUES
+    ) and (not wanted or (ALL not in wanted and len(set(wanted)) == len(wanted)))
+
+
 def render_attribute(
     name: str,
     attribute: Attribute,
@@ -183,6 +203,15 @@ def builtin_attribute(
     if name == ALTERATION_TYPE and event is not None:
         return Attribute("Text", event.alteration.value, NO_METADATA, 0.0, 0.0)
     return None
+
+
+ENCODER: Final = EntityEncoder(
+    builtin_attribute=builtin_attribute,
+    builtins=frozenset({DATE_CREATED, DATE_MODIFIED, SERVICE_PATH, ALTERATION_TYPE}),
+    shown_value=shown_value,
+    place_type="geo:json",
+    hidden=DATE_EXPIRES,
+)
 
 
 def _date_attribute(seconds: float) -> Attribute:

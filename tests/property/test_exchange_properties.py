@@ -12,18 +12,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from _native.exchange import (
+from _native.request import MalformedRequest, compose_request, measure_headers
+from _native.response import (
     CHUNK,
     CONTENT_LENGTH,
     HEAD_TOO_LONG,
     HEADER_LINE,
     NOT_HTTP,
     STATUS_LINE,
-    MalformedRequest,
     MalformedResponse,
     ResponseParser,
-    compose_request,
-    measure_headers,
 )
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

@@ -1,19 +1,21 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""One exchange of HTTP/1.1 as a client sees it: bytes of a request, and a response from bytes.
+"""The responses of HTTP/1.1 as a client reads them.
 
-Owns: how a message is framed (RFC 9112), and what is malformed. Must not: read, write, wait, or
-know what a status means beyond its framing. Costs: a request is copied once; a response is
-looked at once, bytes that came in parts are copied as long as their line is not complete.
+Owns: how a response is framed (RFC 9112), and what is malformed. Must not: read, wait, or know
+what a status means beyond its framing. Costs: a response is looked at once; bytes that came in
+parts are copied as long as their line is not complete.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Next
-from cpython.object cimport PyObject
-from libc.string cimport memchr, memcmp, memcpy
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memchr, memcmp
 
-
-cdef extern from "Python.h":
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+cdef extern from "http_text.h" nogil:
+    const unsigned char TOKEN "HTTP_TOKEN"
+    const unsigned char DIGIT "HTTP_DIGIT"
+    bint consists_of "http_consists_of"(const char *text, size_t size, unsigned char kind)
+    bint is_value "http_is_value"(const char *text, size_t size)
+    bint is_word "http_is_word"(const char *text, size_t size, const char *word, size_t length)
 
 
 NOT_HTTP = "not HTTP"
@@ -28,248 +30,12 @@ DEF DECIMAL_DIGITS_MAX = 18
 DEF HEXADECIMAL_DIGITS_MAX = 15
 
 
-class MalformedRequest(ValueError):
-    """A method, target or header with characters that HTTP does not allow."""
-
-
 class MalformedResponse(ValueError):
     """Bytes that are no response; `fault` names what is wrong with them."""
 
     def __init__(self, fault):
         super().__init__(fault)
         self.fault = fault
-
-
-cdef enum Kind:
-    # What a byte may be part of.
-    TOKEN = 1
-    DIGIT = 2
-
-
-cdef unsigned char kinds[256]
-
-
-cdef void fill_kinds() noexcept:
-    cdef int byte
-    for byte in range(256):
-        kinds[byte] = 0
-        if 48 <= byte <= 57:
-            kinds[byte] |= TOKEN | DIGIT
-        if 65 <= byte <= 90 or 97 <= byte <= 122:
-            kinds[byte] |= TOKEN
-    for byte in b"!#$%&'*+-.^_`|~":
-        kinds[byte] |= TOKEN
-
-
-fill_kinds()
-
-
-cdef bint consists_of(const char *p, Py_ssize_t size, unsigned char kind) noexcept nogil:
-    cdef unsigned char common = kind
-    cdef Py_ssize_t i
-    for i in range(size):
-        common &= kinds[<unsigned char>p[i]]
-    return common == kind
-
-
-cdef inline bint is_value(const char *p, Py_ssize_t size) noexcept nogil:
-    """RFC 9110, section 5.5: no CR, LF, NUL. Other control characters do no harm."""
-    return (
-        memchr(p, c"\r", size) == NULL
-        and memchr(p, c"\n", size) == NULL
-        and memchr(p, 0, size) == NULL
-    )
-
-
-cdef bint is_word(const char *p, Py_ssize_t size, const char *word, Py_ssize_t length) noexcept nogil:
-    """Whether they are the same but for the case of ASCII letters; `word` is in lower case."""
-    cdef Py_ssize_t i
-    cdef unsigned char byte
-    if size != length:
-        return False
-    for i in range(size):
-        byte = <unsigned char>p[i]
-        if 65 <= byte <= 90:
-            byte += 32
-        if byte != <unsigned char>word[i]:
-            return False
-    return True
-
-
-# The request
-
-cdef bint is_framing(const char *name, Py_ssize_t size) noexcept nogil:
-    """What frames a message, and Expect, is the sender's affair."""
-    return (
-        is_word(name, size, b"content-length", 14)
-        or is_word(name, size, b"transfer-encoding", 17)
-        or is_word(name, size, b"expect", 6)
-    )
-
-
-cdef bint tells_empty_body(const char *method, Py_ssize_t size) noexcept nogil:
-    """Methods for which a body is not expected say nothing of one that is empty."""
-    if size == 3:
-        return memcmp(method, b"GET", 3) != 0
-    if size == 4:
-        return memcmp(method, b"HEAD", 4) != 0
-    if size == 5:
-        return memcmp(method, b"TRACE", 5) != 0
-    return size != 7 or memcmp(method, b"OPTIONS", 7) != 0
-
-
-cdef inline char *put(char *at, const char *source, Py_ssize_t size) noexcept nogil:
-    memcpy(at, source, size)
-    return at + size
-
-
-cdef char *put_length(char *at, Py_ssize_t length) noexcept nogil:
-    cdef char digits[20]
-    cdef int first = 20
-    while True:
-        first -= 1
-        digits[first] = <char>(48 + length % 10)
-        length //= 10
-        if not length:
-            return put(at, digits + first, 20 - first)
-
-
-def compose_request(
-    str method not None, bytes target not None, bytes host not None, dict headers not None,
-    bytes body not None,
-):
-    """The bytes of a request: see `exchange.pyi`."""
-    try:
-        return compose(method, target, host, headers, body)
-    except UnicodeEncodeError:
-        pass
-    try:
-        # Bytes that a client sent and that were no UTF-8 go on as they came.
-        headers = {
-            name: value.encode("utf-8", "surrogateescape") for name, value in headers.items()
-        }
-        return compose(method, target, host, headers, body)
-    except UnicodeEncodeError:
-        raise MalformedRequest("header") from None
-
-
-cdef const char *text_of(object item, Py_ssize_t *size) except NULL:
-    """Its UTF-8, as long as it lives; of bytes, themselves."""
-    if type(item) is bytes:
-        size[0] = PyBytes_GET_SIZE(item)
-        return PyBytes_AS_STRING(item)
-    return PyUnicode_AsUTF8AndSize(item, size)
-
-
-cdef bytes compose(str method, bytes target, bytes host, dict headers, bytes body):
-    cdef Py_ssize_t method_size, name_size, value_size, size
-    cdef const char *method_text = PyUnicode_AsUTF8AndSize(method, &method_size)
-    cdef const char *name
-    cdef const char *value
-    cdef const unsigned char *byte
-    cdef Py_ssize_t target_size = PyBytes_GET_SIZE(target)
-    cdef Py_ssize_t host_size = PyBytes_GET_SIZE(host)
-    cdef Py_ssize_t body_size = PyBytes_GET_SIZE(body)
-    cdef Py_ssize_t position = 0
-    cdef Py_ssize_t i
-    cdef PyObject *key
-    cdef PyObject *item
-    cdef bint has_host = False
-    cdef bytes request
-    cdef char *at
-
-    if not method_size or not consists_of(method_text, method_size, TOKEN):
-        raise MalformedRequest("method")
-    byte = <const unsigned char *>PyBytes_AS_STRING(target)
-    for i in range(target_size):
-        if not 32 < byte[i] < 127:
-            raise MalformedRequest("target")
-    if not target_size:
-        raise MalformedRequest("target")
-    if not is_value(PyBytes_AS_STRING(host), host_size):
-        raise MalformedRequest("host")
-
-    # "M T HTTP/1.1\r\n", "Host: H\r\n", "Content-Length: L\r\n" and the empty line
-    size = method_size + target_size + host_size + body_size + 12 + 8 + 38 + 2
-    while PyDict_Next(headers, &position, &key, &item):
-        if type(<object>key) is not str or type(<object>item) not in (str, bytes):
-            raise MalformedRequest("header")
-        name = PyUnicode_AsUTF8AndSize(<object>key, &name_size)
-        value = text_of(<object>item, &value_size)
-        if not name_size or not consists_of(name, name_size, TOKEN):
-            raise MalformedRequest("header name")
-        if not is_value(value, value_size):
-            raise MalformedRequest("header value")
-        has_host |= is_word(name, name_size, b"host", 4)
-        size += name_size + value_size + 4
-
-    request = PyBytes_FromStringAndSize(NULL, size)
-    at = PyBytes_AS_STRING(request)
-    at = put(at, method_text, method_size)
-    at = put(at, b" ", 1)
-    at = put(at, PyBytes_AS_STRING(target), target_size)
-    at = put(at, b" HTTP/1.1\r\n", 11)
-    if not has_host:
-        at = put(at, b"Host: ", 6)
-        at = put(at, PyBytes_AS_STRING(host), host_size)
-        at = put(at, b"\r\n", 2)
-    position = 0
-    while PyDict_Next(headers, &position, &key, &item):
-        name = PyUnicode_AsUTF8AndSize(<object>key, &name_size)
-        if is_framing(name, name_size):
-            continue
-        value = text_of(<object>item, &value_size)
-        at = put(at, name, name_size)
-        at = put(at, b": ", 2)
-        at = put(at, value, value_size)
-        at = put(at, b"\r\n", 2)
-    if body_size or tells_empty_body(method_text, method_size):
-        at = put(at, b"Content-Length: ", 16)
-        at = put_length(at, body_size)
-        at = put(at, b"\r\n", 2)
-    at = put(at, b"\r\n", 2)
-    at = put(at, PyBytes_AS_STRING(body), body_size)
-    size = at - PyBytes_AS_STRING(request)
-    return request if size == PyBytes_GET_SIZE(request) else request[:size]
-
-
-def measure_headers(dict headers not None):
-    """The length of headers: see `exchange.pyi`."""
-    cdef Py_ssize_t position = 0
-    cdef Py_ssize_t size = 0
-    cdef PyObject *key
-    cdef PyObject *item
-    while PyDict_Next(headers, &position, &key, &item):
-        size += len(<str?><object>key) + len(<str?><object>item) + 2
-    return size
-
-
-# The response
-
-cdef enum State:
-    AT_STATUS_LINE
-    AT_HEADERS
-    IN_BODY  # of a known length
-    IN_ENDLESS_BODY  # until the connection ends
-    AT_CHUNK_SIZE
-    IN_CHUNK
-    AFTER_CHUNK
-    AT_TRAILERS
-    COMPLETE
-    BROKEN
-
-
-cdef enum Coding:
-    # What Transfer-Encoding says so far.
-    NONE_GIVEN
-    SOME_OTHER
-    CHUNKED
-    UNCERTAIN  # something after "chunked": nobody knows where the body ends
-
-
-cdef struct Text:
-    const char *start
-    Py_ssize_t size
 
 
 cdef Text strip(const char *p, Py_ssize_t size) noexcept nogil:
@@ -297,30 +63,9 @@ cdef Text take_item(const char **p, const char *end) noexcept nogil:
     return strip(start, comma - start)
 
 
+@cython.final
 cdef class ResponseParser:
-    """Reads one response after the other: see `exchange.pyi`."""
-
-    cdef State state
-    cdef Coding coding
-    cdef readonly int status
-    cdef readonly bint keep_alive
-    cdef readonly bytes location
-    cdef readonly long long received
-    cdef bint answers_head
-    cdef bint is_old  # HTTP/1.0
-    cdef bint has_length
-    cdef bint says_close
-    cdef bint says_keep_alive
-    cdef bint may_fold  # the last header is of no meaning here, and so is what continues it
-    cdef long long left  # bytes of the body or chunk that are still to come
-    cdef Py_ssize_t head_bytes
-    cdef bytes line  # the beginning of a line that is not complete
-    cdef bytes first_part
-    cdef list parts  # all parts of the body that are kept, if there are several
-    cdef Py_ssize_t kept
-    cdef Py_ssize_t line_max
-    cdef Py_ssize_t head_max
-    cdef Py_ssize_t body_max
+    """Reads one response after the other: see `response.pyi`."""
 
     def __cinit__(self, *, Py_ssize_t line_max, Py_ssize_t head_max, Py_ssize_t body_max):
         self.line_max = line_max
@@ -357,6 +102,9 @@ cdef class ResponseParser:
 
     @property
     def body(self):
+        return self.take_body()
+
+    cdef bytes take_body(self):
         return self.first_part if self.parts is None else b"".join(self.parts)
 
     cpdef bint feed(self, bytes data) except -1:

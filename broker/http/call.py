@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
-from _native.lane import Request
+from _native.requests import Request
 from broker.http.media import Accepted, parse_accept
 from broker.http.routing import WITH_BODY, Route
 from broker.origin import Origin

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from _native.lane import Reply, Tally
+from _native.replies import Reply
+from _native.tallies import Tally
 from broker.flow_control import UpdatePace
 from broker.http.call import Call
 from broker.http.correlator import make_correlators

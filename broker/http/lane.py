@@ -21,7 +21,9 @@ from typing import Any, Final, cast
 from aiohttp.web_server import Server
 
 from _native import lane as native
-from _native.lane import Composer, Line, Reply, RouteTable
+from _native.lane import Line
+from _native.replies import Composer, Reply
+from _native.routes import RouteTable
 from broker.engine import Engine
 from broker.http.call import Call
 from broker.http.front import Front

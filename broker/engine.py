@@ -8,7 +8,7 @@ gets the records, the triggered notifications are made. Replies and notification
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from typing import Final
 
@@ -231,7 +231,7 @@ class Engine:
     def update(
         self,
         origin: Origin,
-        updates: Iterable[EntityUpdate],
+        updates: list[EntityUpdate],
         action: UpdateAction,
         options: UpdateOptions,
     ) -> NgsiError | None:
@@ -250,22 +250,38 @@ class Engine:
         change: EntityChange | None = None
         some_done = False
         report = UpdateReport()
-        for update in updates:
+        position = 0
+        while position < len(updates):
+            if maybe_ordinary and not subscribed:
+                reached = self._kernel.update_all(
+                    entities.by_id,
+                    tenant.name,
+                    home,
+                    updates,
+                    position,
+                    creates,
+                    entities.indexes,
+                )
+                some_done = some_done or reached > position
+                position = reached
+                if position == len(updates):
+                    break
+            update = updates[position]
+            position += 1
             try:
-                if maybe_ordinary:
+                if maybe_ordinary and subscribed:
                     change = self._kernel.update(
                         entities.by_id,
                         tenant.name,
                         home,
                         update,
                         creates,
-                        subscribed,
+                        True,
                         entities.indexes,
                     )
                 if change is not None:
                     some_done = True
-                    if subscribed:
-                        self._publish_ordinary(tenant, origin, update, change)
+                    self._publish_ordinary(tenant, origin, update, change)
                     continue
                 found = entities.find(update.id, update.type, scope)
                 self._journal.admit()

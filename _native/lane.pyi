@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
 from _native.replies import Composer, Reply
+from _native.requests import CorrelatorIds, Counter
 from _native.routes import RouteTable
 from _native.scanner import Scanner
 from _native.tallies import Tallies, Tally
@@ -19,6 +20,9 @@ class Lane:
 
     is_plain: bool
     tallies: Final[Tallies]
+    @property
+    def current(self) -> Any:
+        """The request that is being done, at once and without a break; None between them."""
     def __init__(
         self,
         table: RouteTable,
@@ -29,6 +33,20 @@ class Lane:
         max_unanswered: int,
         max_unsent: int,
     ) -> None: ...
+    def trust_heads(
+        self,
+        correlators: CorrelatorIds,
+        transactions: Counter,
+        read_query: Callable[[str], tuple[dict[str, str], frozenset[str]]] | None,
+        fail: Callable[[Any, Exception], Reply],
+    ) -> None:
+        """Do not ask `answer` where `memo` of a request's head has a `Verdict` for its route.
+
+        The handler of the route is asked at once then, and `fail` when it raises. `read_query`
+        gives parameters and options of a query; without it requests that have one are not
+        meant. A handler whose answer is no `Reply` but has to be awaited leaves the request to
+        the general server.
+        """
 
 class LineHandler(Protocol):
     """What a line asks and tells."""

@@ -18,7 +18,7 @@ from cpython.object cimport PyObject
 cimport cython
 
 from _native.replies cimport Composer, Reply
-from _native.requests cimport Request, read_clock
+from _native.requests cimport CorrelatorIds, Counter, Request, Verdict, read_clock
 from _native.routes cimport RouteTable
 from _native.scanner cimport Scanner
 from _native.tallies cimport Tallies
@@ -53,7 +53,12 @@ cdef class Lane:
     cdef dict _waiting  # connections by the commit that they wait for
     cdef readonly Tallies tallies
     cdef public bint is_plain
+    cdef readonly Request current
     cdef object _on_commit
+    cdef CorrelatorIds _correlators  # None: heads are not trusted
+    cdef Counter _transactions
+    cdef object _read_query
+    cdef object _fail
 
     def __init__(
         self,
@@ -75,6 +80,65 @@ cdef class Lane:
         self.tallies = Tallies(note)
         self._on_commit = self.committed
 
+    def trust_heads(
+        self,
+        CorrelatorIds correlators not None,
+        Counter transactions not None,
+        read_query,
+        fail not None,
+    ):
+        self._correlators = correlators
+        self._transactions = transactions
+        self._read_query = read_query
+        self._fail = fail
+
+    cdef object do(self, Request request):
+        """The reply, None if the request is for the general server."""
+        cdef PyObject *found = NULL
+        if self._correlators is not None:
+            found = PyDict_GetItem(request.head.memo, request.route)
+        if found == NULL:
+            return self.ask(request)
+        parameters = None
+        if request.query:
+            if self._read_query is None:
+                return self.ask(request)
+            try:
+                parameters = self._read_query(request.query)
+            except Exception:
+                return self.ask(request)
+        request.begin(self._correlators, self._transactions)
+        if parameters is not None:
+            request.parameters, request.options = parameters
+        request.accept(<Verdict?>(<object>found))
+        self.current = request
+        try:
+            reply = request.route.handler(request)
+        except Exception as error:
+            reply = self._fail(request, error)
+        finally:
+            self.current = None
+        if type(reply) is not Reply:
+            # It waits for more than a commit, and was not begun: as if it had not been asked.
+            reply.close()
+            self._transactions.made -= 1
+            return None
+        return reply
+
+    cdef object ask(self, Request request):
+        self.current = request
+        try:
+            return self._answer(request)
+        finally:
+            self.current = None
+
+    cdef object settle(self, Request request, Reply reply, object commit_error):
+        self.current = request
+        try:
+            return self._conclude(request, reply, commit_error)
+        finally:
+            self.current = None
+
     def committed(self, commit):
         """A commit is done: send what waited for it."""
         cdef Line line
@@ -93,7 +157,7 @@ cdef class Lane:
     cdef bytes finish(self, Request request, Reply reply, object commit_error, double ended):
         """The bytes of a reply that waits for nothing any more; counts it."""
         if not self.is_plain or commit_error is not None or reply.error is not None:
-            reply = <Reply?>self._conclude(request, reply, commit_error)
+            reply = <Reply?>self.settle(request, reply, commit_error)
             self.tallies.count(request, reply, ended)
             return self._composer.make(reply, None)
         self.tallies.count(request, reply, ended)
@@ -207,7 +271,7 @@ cdef class Line(Scanner):
                 request = <Request>item
                 request.remote = self._remote
                 request.connection = self._handler
-                answer = self._lane._answer(request)
+                answer = self._lane.do(request)
                 if answer is not None:
                     self._start = self._stop
                     self.serve(request, <Reply?>answer)

@@ -1,3 +1,7 @@
+cdef class CorrelatorIds
+cdef class Counter
+
+
 cdef class Head:
     cdef readonly str accept
     cdef readonly str content_type
@@ -9,6 +13,16 @@ cdef class Head:
     cdef readonly str origin
     cdef readonly str attrs_format
     cdef readonly dict memo
+
+
+cdef class Verdict:
+    cdef readonly object accepted
+    cdef readonly str content_type
+    cdef readonly object scope
+    cdef readonly str home
+    cdef readonly str service
+    cdef readonly str tenant
+    cdef readonly str auth_token
 
 
 cdef class Request:
@@ -26,12 +40,27 @@ cdef class Request:
     cdef readonly double started
     cdef public str correlator
     cdef public bytes body
+    cdef public long long transaction
+    cdef public Verdict verdict
+    cdef public object accepted
+    cdef public str content_type
+    cdef public frozenset options
+    cdef public dict parameters
     cdef str _path
+
+    cdef int begin(self, CorrelatorIds correlators, Counter transactions) except -1
+    cdef int accept(self, Verdict verdict) except -1
 
 
 cdef class CorrelatorIds:
     cdef str _prefix
     cdef unsigned long long _count
+
+    cdef str make_next(self)
+
+
+cdef class Counter:
+    cdef public long long made
 
 
 cdef double read_clock() noexcept nogil

@@ -30,6 +30,31 @@ class Head:
         attrs_format: str = "",
     ) -> None: ...
 
+@final
+class Verdict:
+    """What the header fields of a good request say, for one route: media types that the client
+    accepts, that of the body, service path (`scope`) and where an update may reach (`home`, None
+    where it may not), Fiware-Service as it was sent and the tenant that it names, token."""
+
+    accepted: Final[Any]
+    content_type: Final[str]
+    scope: Final[Any]
+    home: Final[str | None]
+    service: Final[str]
+    tenant: Final[str]
+    auth_token: Final[str]
+
+    def __init__(
+        self,
+        accepted: Any,
+        content_type: str,
+        scope: Any,
+        home: str | None,
+        service: str,
+        tenant: str,
+        auth_token: str,
+    ) -> None: ...
+
 class Request:
     """One request, whoever framed it; to be completed by a class of the server's own.
 
@@ -38,6 +63,9 @@ class Request:
     `- . _ ~ : @ ! $ * + ,`. `length` is the Content-Length, None without one. `started` is in the
     time of `time.perf_counter`. `remote` is the address of the peer, `correlator` "" where none
     was sent.
+
+    What is found by who judges it: `transaction`, its number; `verdict`, None before its head was
+    found good; what of it is said before, of the types and parameters, stands in the rest.
     """
 
     method: Final[str]
@@ -59,6 +87,12 @@ class Request:
         """The handler of the connection."""
     correlator: str
     body: bytes
+    transaction: int
+    verdict: Verdict | None
+    accepted: Any
+    content_type: str
+    options: frozenset[str]
+    parameters: dict[str, str]
 
     def __init__(
         self,
@@ -75,6 +109,10 @@ class Request:
         route: Any,
         connection: Any,
     ) -> None: ...
+    def open(self, correlators: CorrelatorIds, transactions: Counter) -> None:
+        """Begin with it: give it a correlator, if it brought none, and a number."""
+    def approve(self, verdict: Verdict) -> None:
+        """Its head was found good."""
 
 @final
 class CorrelatorIds:
@@ -83,3 +121,8 @@ class CorrelatorIds:
     def __init__(self, prefix: str) -> None: ...
     def make(self) -> str:
         """The next one."""
+
+class Counter:
+    """Counts what is `made`, beginning with 1."""
+
+    made: int

@@ -43,6 +43,33 @@ cdef class Head:
         self.memo = {}
 
 
+@cython.final
+cdef class Verdict:
+    """What the header fields of a good request say, for one route."""
+
+    def __init__(
+        self,
+        object accepted,
+        str content_type not None,
+        object scope,
+        str home,
+        str service not None,
+        str tenant not None,
+        str auth_token not None,
+    ):
+        self.accepted = accepted
+        self.content_type = content_type
+        self.scope = scope
+        self.home = home
+        self.service = service
+        self.tenant = tenant
+        self.auth_token = auth_token
+
+
+cdef frozenset _NO_OPTIONS = frozenset()
+cdef dict _NO_PARAMETERS = {}  # nobody may change it
+
+
 cdef double read_clock() noexcept nogil:
     """The time of `time.perf_counter`, in seconds."""
     cdef timespec now
@@ -55,7 +82,8 @@ cdef class Request:
 
     `target` is path and query as they were sent, `path` is decoded, `query` is not;
     `captures` are the parameters of the path, decoded. `is_plain`: the path has plain characters
-    only. `length` is the Content-Length, None without one.
+    only. `length` is the Content-Length, None without one. From `transaction` on it is what
+    whoever judges it has found so far.
     """
 
     def __init__(
@@ -88,6 +116,28 @@ cdef class Request:
         self.started = read_clock()
         self.body = b""
 
+    cdef int begin(self, CorrelatorIds correlators, Counter transactions) except -1:
+        if not self.correlator:
+            self.correlator = correlators.make_next()
+        transactions.made += 1
+        self.transaction = transactions.made
+        self.content_type = ""
+        self.options = _NO_OPTIONS
+        self.parameters = _NO_PARAMETERS
+        return 0
+
+    cdef int accept(self, Verdict verdict) except -1:
+        self.verdict = verdict
+        self.accepted = verdict.accepted
+        self.content_type = verdict.content_type
+        return 0
+
+    def open(self, CorrelatorIds correlators not None, Counter transactions not None):
+        self.begin(correlators, transactions)
+
+    def approve(self, Verdict verdict not None):
+        self.accept(verdict)
+
     @property
     def path(self):
         if self._path is None:
@@ -109,6 +159,9 @@ cdef class CorrelatorIds:
 
     def make(self):
         """The next one."""
+        return self.make_next()
+
+    cdef str make_next(self):
         cdef char text[36]
         cdef unsigned long long rest
         cdef int index
@@ -119,3 +172,7 @@ cdef class CorrelatorIds:
             text[index] = b"0123456789abcdef"[rest & 15]
             rest >>= 4
         return PyUnicode_DecodeASCII(text, 36, NULL)
+
+
+cdef class Counter:
+    pass

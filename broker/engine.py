@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
+from _native.entity_requests import EntityRequests
 from _native.kernel import UpdateKernel
 from broker import records
 from broker.deprecations import Deprecations
@@ -48,6 +49,7 @@ from ngsi.model import (
     DEFAULT_ENTITY_TYPE,
     AlterationType,
     Attribute,
+    AttributeUpdate,
     Entity,
     EntityEvent,
     EntityUpdate,
@@ -57,6 +59,8 @@ from ngsi.registration import Registration
 from ngsi.subscription import Subscription
 from ngsi.syntax import MAX_IDENTITY_LENGTH
 from ngsi.v2.entities import WRONG_EXPIRY
+
+ParseAttributes: TypeAlias = Callable[[bytes, bool], dict[str, AttributeUpdate] | None]
 
 ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
 SUBSCRIPTION_NOT_FOUND = "The requested subscription has not been found. Check id"
@@ -164,6 +168,10 @@ class Engine:
     def tenants(self) -> list[Tenant]:
         """All tenants that had content so far."""
         return list(self._tenants.values())
+
+    def entity_requests(self, parse: ParseAttributes) -> EntityRequests:
+        """Does ordinary requests about one entity as the routes and this engine would."""
+        return EntityRequests(self._kernel, self._tenants, parse)
 
     def committed(self) -> asyncio.Future[None]:
         """The future of the commit of all changes made in this turn of the loop."""

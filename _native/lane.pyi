@@ -37,15 +37,15 @@ class Lane:
         self,
         correlators: CorrelatorIds,
         transactions: Counter,
+        is_elsewhere: Callable[[str], bool],
         read_query: Callable[[str], tuple[dict[str, str], frozenset[str]]] | None,
         fail: Callable[[Any, Exception], Reply],
     ) -> None:
         """Do not ask `answer` where `memo` of a request's head has a `Verdict` for its route.
 
-        The handler of the route is asked at once then, and `fail` when it raises. `read_query`
-        gives parameters and options of a query; without it requests that have one are not
-        meant. A handler whose answer is no `Reply` but has to be awaited leaves the request to
-        the general server.
+        The handler of the route is asked at once then, and `fail` when it raises. Requests of a
+        tenant that `is_elsewhere` are for the general server. `read_query` gives parameters and
+        options of a query; without it requests that have one are not meant.
         """
 
 class LineHandler(Protocol):

@@ -57,6 +57,7 @@ cdef class Lane:
     cdef object _on_commit
     cdef CorrelatorIds _correlators  # None: heads are not trusted
     cdef Counter _transactions
+    cdef object _is_elsewhere
     cdef object _read_query
     cdef object _fail
 
@@ -84,21 +85,27 @@ cdef class Lane:
         self,
         CorrelatorIds correlators not None,
         Counter transactions not None,
+        is_elsewhere not None,
         read_query,
         fail not None,
     ):
         self._correlators = correlators
         self._transactions = transactions
+        self._is_elsewhere = is_elsewhere
         self._read_query = read_query
         self._fail = fail
 
     cdef object do(self, Request request):
         """The reply, None if the request is for the general server."""
         cdef PyObject *found = NULL
+        cdef Verdict verdict
         if self._correlators is not None:
             found = PyDict_GetItem(request.head.memo, request.route)
         if found == NULL:
             return self.ask(request)
+        verdict = <Verdict?>(<object>found)
+        if self._is_elsewhere(verdict.tenant):
+            return None
         parameters = None
         if request.query:
             if self._read_query is None:
@@ -110,20 +117,14 @@ cdef class Lane:
         request.begin(self._correlators, self._transactions)
         if parameters is not None:
             request.parameters, request.options = parameters
-        request.accept(<Verdict?>(<object>found))
+        request.accept(verdict)
         self.current = request
         try:
-            reply = request.route.handler(request)
+            return request.route.handler(request)
         except Exception as error:
-            reply = self._fail(request, error)
+            return self._fail(request, error)
         finally:
             self.current = None
-        if type(reply) is not Reply:
-            # It waits for more than a commit, and was not begun: as if it had not been asked.
-            reply.close()
-            self._transactions.made -= 1
-            return None
-        return reply
 
     cdef object ask(self, Request request):
         self.current = request

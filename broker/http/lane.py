@@ -82,6 +82,7 @@ class Lane:
             self.native.trust_heads(
                 front.correlators,
                 front.transactions,
+                engine.has_providers,
                 read_query if front.pace is None else None,  # it may ask for flow control
                 self._fail,
             )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, Final
-
-import pytest
+from typing import Final
 
 from _native.lane import Lane, Line
 from _native.replies import Composer, Reply
@@ -29,6 +26,7 @@ class World:
         self.general: list[bytes] = []
         self.written: list[bytes] = []
         self.awaits_answers = False
+        self.is_elsewhere = False
         self.transactions = Counter()
         self.lane = Lane(
             RouteTable([("GET", "/hot/{text}", False, self)], 100),
@@ -43,6 +41,7 @@ class World:
         self.lane.trust_heads(
             CorrelatorIds("01234567-0123-0123-0123-"),
             self.transactions,
+            lambda tenant: tenant == "service" and self.is_elsewhere,
             self.read_query if reads_queries else None,
             self.fail,
         )
@@ -56,18 +55,13 @@ class World:
         request.correlator = "judged"
         return Reply()
 
-    def handler(self, request: Request) -> Reply | Coroutine[Any, Any, Reply]:
+    def handler(self, request: Request) -> Reply:
         assert self.lane.current is request
         self.handled.append(request)
         text = request.captures["text"]
-        if text == "wait":
-            return self.wait()
         if text == "fail":
             raise KeyError(text)
         return Reply(200, text.encode())
-
-    async def wait(self) -> Reply:
-        raise AssertionError("nobody awaits it")
 
     def fail(self, request: Request, error: Exception) -> Reply:
         self.failed.append(error)
@@ -141,10 +135,11 @@ def test_a_handler_that_fails() -> None:
     assert world.lane.current is None
 
 
-@pytest.mark.filterwarnings("error")
-def test_a_handler_that_has_to_wait_is_left_to_the_general_server() -> None:
+def test_a_tenant_that_is_elsewhere() -> None:
     world = World()
     world.line.data_received(get("/hot/a"))
-    world.line.data_received(get("/hot/wait"))
-    assert world.general == [get("/hot/wait")]
+    world.is_elsewhere = True
+    world.line.data_received(get("/hot/b"))
+    assert world.general == [get("/hot/b")]
+    assert world.handled == []
     assert world.transactions.made == 0

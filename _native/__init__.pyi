@@ -8,8 +8,11 @@ class FrameEncoder:
 
     `max_payload`: bytes of the largest payload `add` takes. `retained`: bytes of buffer kept
     between frames (at least 64 KiB); a larger one is given back after the frame. For one
-    thread only.
+    thread only. `room`: bytes of the frame that are sure to find place in the file; -1 at first,
+    then what its owner says.
     """
+
+    room: int
 
     def __new__(cls, *, max_payload: int, retained: int) -> Self: ...
     @property

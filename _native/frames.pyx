@@ -61,14 +61,8 @@ cdef class FrameEncoder:
 
     `max_payload`: bytes of the largest payload `add` takes. `retained`: bytes of buffer that
     are kept between frames; a larger one, grown for a large frame, is given back after it.
+    `room`: bytes of the frame that are sure to find place in the file, as its owner says.
     """
-
-    cdef unsigned char *_buffer
-    cdef size_t _capacity
-    cdef size_t _length  # bytes used, with the room for the frame's header
-    cdef uint32_t _records
-    cdef size_t _max_payload
-    cdef size_t _retained
 
     def __cinit__(self, *, size_t max_payload, size_t retained):
         self._max_payload = min(max_payload, FRAME_LIMIT - FRAME_HEADER - RECORD_HEADER - KEY_LIMIT)
@@ -76,6 +70,7 @@ cdef class FrameEncoder:
         self._capacity = FIRST_CAPACITY
         self._length = FRAME_HEADER
         self._records = 0
+        self.room = -1
         self._buffer = <unsigned char *>malloc(self._capacity)
         if self._buffer == NULL:
             raise MemoryError
@@ -86,6 +81,9 @@ cdef class FrameEncoder:
     @property
     def size(self):
         """Bytes of the frame that `write` would write now; 0 without records."""
+        return self.measure()
+
+    cdef size_t measure(self) noexcept:
         return self._length if self._records else 0
 
     @property
@@ -112,8 +110,22 @@ cdef class FrameEncoder:
 
         Raises ValueError when the key or the payload is too long; nothing is added then.
         """
-        cdef size_t key_length = <size_t>PyBytes_GET_SIZE(key)
-        cdef size_t payload_length = <size_t>PyBytes_GET_SIZE(payload)
+        return self.append(
+            operation,
+            PyBytes_AS_STRING(key),
+            <size_t>PyBytes_GET_SIZE(key),
+            PyBytes_AS_STRING(payload),
+            <size_t>PyBytes_GET_SIZE(payload),
+        )
+
+    cdef size_t append(
+        self,
+        uint8_t operation,
+        const char *key,
+        size_t key_length,
+        const char *payload,
+        size_t payload_length,
+    ) except 0:
         cdef size_t end
         cdef unsigned char *at
         cdef uint16_t short_length
@@ -133,8 +145,9 @@ cdef class FrameEncoder:
         at[0] = operation
         memcpy(at + 1, &short_length, 2)
         memcpy(at + 3, &long_length, 4)
-        memcpy(at + RECORD_HEADER, PyBytes_AS_STRING(key), key_length)
-        memcpy(at + RECORD_HEADER + key_length, PyBytes_AS_STRING(payload), payload_length)
+        memcpy(at + RECORD_HEADER, key, key_length)
+        if payload_length:
+            memcpy(at + RECORD_HEADER + key_length, payload, payload_length)
         self._length = end
         self._records += 1
         return end

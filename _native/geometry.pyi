@@ -20,6 +20,14 @@ class Origin:
         """
     def metres_to(self, lon: float, lat: float) -> float:
         """The great-circle distance to a position. About 0.1 us."""
+    def survey(
+        self, path: _Path, nearest: float
+    ) -> tuple[float, list[tuple[float, int, float, float]]]:
+        """What of a long path is worth a closer look: the smaller of `nearest` and the distance to
+        its nearest position, and the edges that may come nearer. Of each a bound that no place
+        of it is nearer than, its number, and the distances to its ends; by their bounds, the
+        lowest first. About 0.1 us per position.
+        """
 
 class Annulus:
     """The positions from `min_m` to `max_m` away from an origin, both included.

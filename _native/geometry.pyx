@@ -3,6 +3,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """Whether positions are in circles and regions, and how far away. A door to C++."""
 
+from libc.math cimport M_PI, cos, fabs, hypot
+from libcpp.vector cimport vector
+
+cdef double RADIAN = M_PI / 180.0
+
+
+cdef extern from "geoscope/sphere.hpp" namespace "rigel::geoscope" nogil:
+    const double EARTH_RADIUS_M
+
 
 cdef extern from "geoscope/plane.hpp" namespace "rigel::geoscope" nogil:
     cdef enum class Simplicity:
@@ -36,6 +45,29 @@ cdef class Origin:
 
     def metres_to(self, double lon, double lat):
         return self.native.metres_to(lon, lat)
+
+    def survey(self, const double[::1] path not None, double nearest):
+        cdef size_t count = count_positions(path, 2)
+        cdef size_t i
+        cdef vector[double] metres
+        cdef double lat, next_lat, shrink, length, bound
+        cdef list found = []
+        metres.reserve(count)
+        for i in range(count):
+            metres.push_back(self.native.metres_to(path[2 * i], path[2 * i + 1]))
+            nearest = min(nearest, metres[i])
+        for i in range(count - 1):
+            lat = path[2 * i + 1]
+            next_lat = path[2 * i + 3]
+            shrink = 1.0 if lat * next_lat <= 0.0 else cos(min(fabs(lat), fabs(next_lat)) * RADIAN)
+            length = EARTH_RADIUS_M * hypot(
+                (path[2 * i + 2] - path[2 * i]) * RADIAN * shrink, (next_lat - lat) * RADIAN
+            )
+            bound = (metres[i] + metres[i + 1] - length) / 2.0
+            if bound < nearest:
+                found.append((bound, i, metres[i], metres[i + 1]))
+        found.sort()
+        return nearest, found
 
 
 cdef class Annulus:

@@ -1,15 +1,11 @@
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias, final
+from typing import Any, TypeAlias, final
 
 from _native.changes import EntityChange, UpdateRules
 from _native.model import Entity, EntityUpdate
+from _native.ticks import TickRecords
 
 _Index: TypeAlias = Any
-
-class _Journal(Protocol):
-    def admit(self) -> None: ...
-    def put(self, key: bytes, document: bytes) -> None: ...
-    def patch(self, key: bytes, patch: bytes) -> None: ...
 
 @final
 class UpdateKernel:
@@ -26,7 +22,7 @@ class UpdateKernel:
         rules: UpdateRules,
         place_types: frozenset[str],
         expiry: str,
-        journal: _Journal,
+        journal: TickRecords,
         clock: Callable[[], float],
         max_document: int,
         max_size: int,
@@ -49,3 +45,15 @@ class UpdateKernel:
         not ordinary, and then nothing was done. Raises what the rules and the journal's `admit`
         raise, before anything is changed. About 2 us for two attributes.
         """
+    def update_all(
+        self,
+        entities: dict[str, Entity | list[Entity]],
+        tenant: str,
+        service_path: str,
+        updates: list[EntityUpdate],
+        first: int,
+        creates: bool,
+        apart: dict[str, _Index],
+    ) -> int:
+        """Does `updates` from the `first` one on, in turn; gives the place of the first that was
+        not done, because it is not ordinary or because something was raised."""

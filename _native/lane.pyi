@@ -1,193 +1,11 @@
-from asyncio import Future
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
-WAIT: Final = 0
-"""More bytes are needed."""
-FOREIGN: Final = 1
-"""Bytes for the general server, up to the end of a request or of what was fed."""
-UNFRAMED: Final = 2
-"""Bytes for the general server, as all that follow: where a request ends is not known here."""
-
-@final
-class Head:
-    """The header fields that routes look at, with `Accept` and `Content-Type` None where they
-    are absent, the others "". `memo` is for whoever looks at it: it lasts as long as the head is
-    remembered."""
-
-    accept: Final[str | None]
-    content_type: Final[str | None]
-    service: Final[str]
-    service_path: Final[str]
-    auth_token: Final[str]
-    real_ip: Final[str]
-    forwarded_for: Final[str]
-    origin: Final[str]
-    attrs_format: Final[str]
-    memo: Final[dict[Any, Any]]
-
-    def __init__(
-        self,
-        accept: str | None = None,
-        content_type: str | None = None,
-        service: str = "",
-        service_path: str = "",
-        auth_token: str = "",
-        real_ip: str = "",
-        forwarded_for: str = "",
-        origin: str = "",
-        attrs_format: str = "",
-    ) -> None: ...
-
-class Request:
-    """One request, whoever framed it; to be completed by a class of the server's own.
-
-    `target` is path and query as they were sent, `path` is decoded, `query` is not; `captures`
-    are the parameters of the path, decoded. `is_plain`: the path has only letters, digits and
-    `- . _ ~ : @ ! $ * + ,`. `length` is the Content-Length, None without one. `started` is in the
-    time of `time.perf_counter`. `remote` is the address of the peer, `correlator` "" where none
-    was sent.
-    """
-
-    method: Final[str]
-    target: Final[str]
-    path: Final[str]
-    query: Final[str]
-    captures: Final[dict[str, str]]
-    head: Final[Head]
-    length: Final[int | None]
-    has_body: Final[bool]
-    is_plain: Final[bool]
-    remote: Final[str]
-    started: Final[float]
-    @property
-    def route(self) -> Any:
-        """What the table has for it."""
-    @property
-    def connection(self) -> Any:
-        """The handler of the connection."""
-    correlator: str
-    body: bytes
-
-    def __init__(
-        self,
-        method: str,
-        target: str,
-        path: str,
-        query: str,
-        captures: dict[str, str],
-        head: Head,
-        correlator: str,
-        length: int | None,
-        has_body: bool,
-        remote: str,
-        route: Any,
-        connection: Any,
-    ) -> None: ...
-
-@final
-class Reply:
-    """Status, header fields and body. Whoever sends it adds Content-Length and Date.
-
-    With a `commit` it must not be sent before that is done; when it failed, or else with an
-    `error`, that is what the client is told instead.
-    """
-
-    status: int
-    body: bytes
-    commit: Future[None] | None
-    error: Any
-    def __init__(
-        self,
-        status: int = 200,
-        body: bytes = b"",
-        headers: dict[str, str] | None = None,
-        commit: Future[None] | None = None,
-        error: Any = None,
-    ) -> None: ...
-    @property
-    def headers(self) -> dict[str, str]:
-        """The header fields, to be read and changed."""
-
-@final
-class CorrelatorIds:
-    """Makes texts of the form of a UUID: `prefix`, of 24 characters, then a count."""
-
-    def __init__(self, prefix: str) -> None: ...
-    def make(self) -> str:
-        """The next one."""
-
-@final
-class RouteTable:
-    """The routes that scanners recognise, and the heads that they remember.
-
-    `routes`: method, path with `{name}` for parameters, whether requests have a body, and what
-    `Request.route` is to be. Requests with a body where there should be none, without one where
-    there should be, or with one of more than `max_body` bytes are foreign. `kind` is the class of
-    the requests, derived from `Request`; its `__init__` is not called.
-    """
-
-    def __init__(
-        self,
-        routes: Iterable[tuple[str, str, bool, Any]],
-        max_body: int,
-        kind: type[Request] = Request,
-    ) -> None: ...
-
-class Scanner:
-    """The requests of one connection, in turn. Costs: about a nanosecond per byte of a head."""
-
-    def __init__(self, table: RouteTable) -> None: ...
-    @property
-    def is_in_body(self) -> bool:
-        """Whether a request for a route of the table is kept whose body is still to come."""
-    @property
-    def has_rest(self) -> bool:
-        """Whether bytes were fed and not taken."""
-    def feed(self, data: bytes) -> None:
-        """Add bytes that were received."""
-    def next(self) -> Request | int:
-        """The request that comes next, or WAIT, FOREIGN or UNFRAMED.
-
-        It is found again and again until it is taken by `skip` or `take`.
-        """
-    def skip(self) -> None:
-        """What `next` found is dealt with."""
-    def take(self) -> bytes:
-        """The bytes of what `next` found, for the general server."""
-    def take_unfinished(self) -> bytes:
-        """With `is_in_body`: the bytes so far of that request; the rest will be foreign."""
-
-@final
-class Composer:
-    """Makes the bytes of replies. `reasons`: the reason phrase of each status."""
-
-    def __init__(self, reasons: Mapping[int, str]) -> None: ...
-    def compose(self, reply: Reply) -> bytes:
-        """A whole reply. Content-Length and Date are added, where aiohttp has them."""
-
-@final
-class Tally:
-    """What was counted of the requests with one head, for one route, with one status."""
-
-    head: Final[Head]
-    method: Final[str]
-    route: Final[Any]
-    status: Final[int]
-    requests: Final[int]
-    request_bytes: Final[int]
-    response_bytes: Final[int]
-    microseconds: Final[int]  # of each request at least one
-    seconds: Final[float]
-
-@final
-class Tallies:
-    """Counts replies. `note` is given the tallies, by `hand_over` or when they are too many."""
-
-    total: Final[int]  # requests ever counted
-    def __init__(self, note: Callable[[list[Tally]], None]) -> None: ...
-    def hand_over(self) -> None:
-        """Have the tallies so far noted; counts begin anew."""
+from _native.replies import Composer, Reply
+from _native.requests import CorrelatorIds, Counter
+from _native.routes import RouteTable
+from _native.scanner import Scanner
+from _native.tallies import Tallies, Tally
 
 @final
 class Lane:
@@ -202,6 +20,9 @@ class Lane:
 
     is_plain: bool
     tallies: Final[Tallies]
+    @property
+    def current(self) -> Any:
+        """The request that is being done, at once and without a break; None between them."""
     def __init__(
         self,
         table: RouteTable,
@@ -212,6 +33,20 @@ class Lane:
         max_unanswered: int,
         max_unsent: int,
     ) -> None: ...
+    def trust_heads(
+        self,
+        correlators: CorrelatorIds,
+        transactions: Counter,
+        is_elsewhere: Callable[[str], bool],
+        read_query: Callable[[str], tuple[dict[str, str], frozenset[str]]] | None,
+        fail: Callable[[Any, Exception], Reply],
+    ) -> None:
+        """Do not ask `answer` where `memo` of a request's head has a `Verdict` for its route.
+
+        The handler of the route is asked at once then, and `fail` when it raises. Requests of a
+        tenant that `is_elsewhere` are for the general server. `read_query` gives parameters and
+        options of a query; without it requests that have one are not meant.
+        """
 
 class LineHandler(Protocol):
     """What a line asks and tells."""

@@ -20,8 +20,10 @@ cdef extern from "json_text.hpp" namespace "rigel" nogil:
 cdef int write_string(JsonText &text, str value) except -1
 cdef int write_value(JsonText &text, object value) except -1
 cdef int write_object(JsonText &text, dict value) except -1
-cpdef bytes entity_key(str tenant, Entity entity)
-cpdef bytes encode_change(EntityChange change, object locations, double modified)
-cpdef bytes encode_changed_entity(
-    Entity entity, EntityChange change, object locations, double modified
-)
+cdef int write_key(JsonText &text, str tenant, Entity entity) except -1
+cdef int write_change(
+    JsonText &text, EntityChange change, object locations, double modified
+) except -1
+cdef int write_changed_entity(
+    JsonText &text, Entity entity, EntityChange change, object locations, double modified
+) except -1

@@ -7,13 +7,12 @@
 without documents in between.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 
 from _native.changes cimport EntityChange
@@ -162,10 +161,14 @@ cdef int write_head(JsonText &text, Entity entity, object locations, double modi
     return 0
 
 
-cdef bytes ended(JsonText &text):
-    """The text, its "a" and itself ended."""
+cdef int end(JsonText &text) except -1:
+    """Ends "a" and the document."""
     text.end_members()
     text.raw(b"}}", 2)
+    return 0
+
+
+cdef bytes to_bytes(JsonText &text):
     return PyBytes_FromStringAndSize(text.data(), <Py_ssize_t>text.size())
 
 
@@ -186,13 +189,21 @@ def encode_entity(
     cdef JsonText text
     write_head(text, entity, locations, modified)
     write_attributes(text, attributes)
-    return ended(text)
+    end(text)
+    return to_bytes(text)
 
 
-cpdef bytes encode_changed_entity(
-    Entity entity, EntityChange change, object locations, double modified
+def encode_changed_entity(
+    Entity entity not None, EntityChange change not None, object locations, double modified
 ):
     cdef JsonText text
+    write_changed_entity(text, entity, change, locations, modified)
+    return to_bytes(text)
+
+
+cdef int write_changed_entity(
+    JsonText &text, Entity entity, EntityChange change, object locations, double modified
+) except -1:
     cdef Py_ssize_t position = 0
     cdef PyObject *name
     cdef PyObject *attribute
@@ -206,11 +217,18 @@ cpdef bytes encode_changed_entity(
                 or PyDict_GetItem(change._former, <object>name) == NULL
             ):
                 write_attribute(text, <str?>(<object>name), <Attribute?>(<object>attribute))
-    return ended(text)
+    return end(text)
 
 
-cpdef bytes encode_change(EntityChange change, object locations, double modified):
+def encode_change(EntityChange change not None, object locations, double modified):
     cdef JsonText text
+    write_change(text, change, locations, modified)
+    return to_bytes(text)
+
+
+cdef int write_change(
+    JsonText &text, EntityChange change, object locations, double modified
+) except -1:
     text.raw(b'{"m":', 5)
     text.real(modified)
     text.raw(b',"l":', 5)
@@ -222,32 +240,27 @@ cpdef bytes encode_change(EntityChange change, object locations, double modified
         for name in change._removed:
             write_string(text, <str?>name)
             text.raw(b":null,", 6)
-    return ended(text)
+    return end(text)
 
 
-cdef char *put_part(char *at, const char *text, Py_ssize_t length) noexcept:
-    at[0] = SEPARATOR
-    memcpy(at + 1, text, <size_t>length)
-    return at + 1 + length
+def entity_key(str tenant not None, Entity entity not None):
+    cdef JsonText text
+    write_key(text, tenant, entity)
+    return to_bytes(text)
 
 
-cpdef bytes entity_key(str tenant, Entity entity):
-    cdef Py_ssize_t tenant_length
-    cdef Py_ssize_t path_length
-    cdef Py_ssize_t id_length
-    cdef Py_ssize_t type_length
+cdef int write_key(JsonText &text, str tenant, Entity entity) except -1:
+    text.character(b"e")
+    write_part(text, tenant)
+    write_part(text, entity.service_path)
+    write_part(text, entity.id)
+    return write_part(text, entity.type)
+
+
+cdef int write_part(JsonText &text, str part) except -1:
+    cdef Py_ssize_t length
     # No copy for identifiers, which are ASCII.
-    cdef const char *tenant_text = PyUnicode_AsUTF8AndSize(tenant, &tenant_length)
-    cdef const char *path = PyUnicode_AsUTF8AndSize(entity.service_path, &path_length)
-    cdef const char *id = PyUnicode_AsUTF8AndSize(entity.id, &id_length)
-    cdef const char *type = PyUnicode_AsUTF8AndSize(entity.type, &type_length)
-    cdef bytes key = PyBytes_FromStringAndSize(
-        NULL, 1 + 4 + tenant_length + path_length + id_length + type_length
-    )
-    cdef char *at = PyBytes_AS_STRING(key)
-    at[0] = b"e"
-    at = put_part(at + 1, tenant_text, tenant_length)
-    at = put_part(at, path, path_length)
-    at = put_part(at, id, id_length)
-    put_part(at, type, type_length)
-    return key
+    cdef const char *utf8 = PyUnicode_AsUTF8AndSize(part, &length)
+    text.character(SEPARATOR)
+    text.raw(utf8, <size_t>length)
+    return 0

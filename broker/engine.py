@@ -8,10 +8,11 @@ gets the records, the triggered notifications are made. Replies and notification
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
+from _native.entity_requests import EntityRequests
 from _native.events import event_of
 from _native.kernel import UpdateKernel
 from broker import records
@@ -54,6 +55,7 @@ from ngsi.model import (
     DEFAULT_ENTITY_TYPE,
     AlterationType,
     Attribute,
+    AttributeUpdate,
     Entity,
     EntityEvent,
     EntityUpdate,
@@ -63,6 +65,8 @@ from ngsi.registration import Registration
 from ngsi.subscription import Subscription
 from ngsi.syntax import MAX_IDENTITY_LENGTH
 from ngsi.v2.entities import WRONG_EXPIRY
+
+ParseAttributes: TypeAlias = Callable[[bytes, bool], dict[str, AttributeUpdate] | None]
 
 ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
 
@@ -145,6 +149,10 @@ class Engine:
         """All tenants that had content so far."""
         return list(self._tenants.values())
 
+    def entity_requests(self, parse: ParseAttributes) -> EntityRequests:
+        """Does ordinary requests about one entity as the routes and this engine would."""
+        return EntityRequests(self._kernel, self._tenants, parse)
+
     def committed(self) -> asyncio.Future[None]:
         """The future of the commit of all changes made in this turn of the loop."""
         return self._journal.committed()
@@ -211,7 +219,7 @@ class Engine:
     def update(
         self,
         origin: Origin,
-        updates: Iterable[EntityUpdate],
+        updates: list[EntityUpdate],
         action: UpdateAction,
         options: UpdateOptions,
     ) -> NgsiError | None:
@@ -230,22 +238,38 @@ class Engine:
         change: EntityChange | None = None
         some_done = False
         report = UpdateReport()
-        for update in updates:
+        position = 0
+        while position < len(updates):
+            if maybe_ordinary and not subscribed:
+                reached = self._kernel.update_all(
+                    entities.by_id,
+                    tenant.name,
+                    home,
+                    updates,
+                    position,
+                    creates,
+                    entities.indexes,
+                )
+                some_done = some_done or reached > position
+                position = reached
+                if position == len(updates):
+                    break
+            update = updates[position]
+            position += 1
             try:
-                if maybe_ordinary:
+                if maybe_ordinary and subscribed:
                     change = self._kernel.update(
                         entities.by_id,
                         tenant.name,
                         home,
                         update,
                         creates,
-                        subscribed,
+                        True,
                         entities.indexes,
                     )
                 if change is not None:
                     some_done = True
-                    if subscribed:
-                        self._publish_ordinary(tenant, origin, update, change)
+                    self._publish_ordinary(tenant, origin, update, change)
                     continue
                 found = entities.find(update.id, update.type, scope)
                 self._journal.admit()

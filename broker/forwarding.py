@@ -43,7 +43,9 @@ Result = TypeVar("Result")
 class ClientRequest(Protocol):
     """The client's request behind forwarded ones."""
 
-    origin: Origin
+    @property
+    def origin(self) -> Origin:
+        """Who asks."""
 
     def describe(self) -> str:
         """Method and URL, for the log."""

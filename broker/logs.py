@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
+from _native.requests import Counter
 from broker.settings import LogLevel, Settings
 
 # Tools that read Orion's log select by component, so Orion's name stays.
@@ -96,11 +97,11 @@ def _current_context() -> RequestContext | None:
     return context
 
 
-class TransactionIds:
-    """Makes `<seconds>-<milliseconds>-<counter>`, unique to a broker by its moment of start."""
+class TransactionIds(Counter):
+    """Makes `<seconds>-<milliseconds>-<counter>`, unique to a broker by its moment of start;
+    `made` so many so far."""
 
     def __init__(self, start_ms: int | None = None) -> None:
-        self.made = 0  # so far
         self._start_ms = time.time_ns() // 1_000_000 if start_ms is None else start_ms
 
     def count(self) -> int:

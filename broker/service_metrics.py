@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from _native.lane import Tally
+from _native.tallies import Tally
 from ngsi.errors import BadRequest
 from ngsi.service_path import parse_scope
 

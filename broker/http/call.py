@@ -10,12 +10,11 @@ Source: Orion API, sections "General syntax restrictions" and "Error Responses".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
-from _native.lane import Request
+from _native.requests import CorrelatorIds, Counter, Request, Verdict
 from broker.http.media import Accepted, parse_accept
 from broker.http.routing import WITH_BODY, Route
 from broker.origin import Origin
@@ -60,7 +59,6 @@ _ALLOWED_IN_PARAMETER: Final = {"geometry": "=;", "georel": "=;", "coords": ";"}
 # Operations that have no body, whatever their method.
 _ALL_IN_URL: Final = ("/log/", "/admin/log")
 _NO_OPTIONS: Final[frozenset[str]] = frozenset()
-_NO_PARAMETERS: Final[Mapping[str, str]] = {}
 _ANYTHING: Final = Accepted()
 _NO_JSON: Final = Accepted(json=False)
 _TENANT: Final = re.compile(r"[0-9A-Za-z_]*")
@@ -76,64 +74,62 @@ class Connection(Protocol):
         """Whether the client may still be there."""
 
 
-class _Checked(NamedTuple):
-    """What the header fields of a good request say, for one route."""
-
-    accepted: Accepted
-    content_type: str
-    scope: ServicePathScope
-    service: str
-    tenant: str
-    auth_token: str
-
-
 class Call(Request):
     """A request on its way through the broker; `content` is its body, checked.
 
-    `transaction` is its number; `Front.open` sets it. The rest comes of `check`, which finds the
-    head good or raises.
+    `Front.open` begins with it. What `check` finds of a head is remembered with the head, for
+    each route.
     """
 
-    __slots__ = ("accepted", "content_type", "options", "origin", "parameters", "transaction")
+    __slots__ = ("_origin",)
 
     connection: Connection
     route: Route
-    transaction: int
     accepted: Accepted
-    content_type: str
-    options: frozenset[str]
-    origin: Origin
-    parameters: Mapping[str, str]
+    _origin: Origin
 
-    def begin(self, transaction: int) -> None:
+    @property
+    def origin(self) -> Origin:
+        """Who asks; to be called when the head was found good."""
+        try:
+            return self._origin
+        except AttributeError:
+            verdict = self.verdict
+            assert verdict is not None
+            self._origin = Origin(
+                verdict.tenant,
+                verdict.scope,
+                self.correlator,
+                verdict.auth_token,
+                verdict.service,
+            )
+            return self._origin
+
+    def begin(self, correlators: CorrelatorIds, transactions: Counter) -> None:
         """What is known before the head is looked at."""
-        self.transaction = transaction
+        self.open(correlators, transactions)
         self.accepted = _ANYTHING
-        self.content_type = ""
-        self.options = _NO_OPTIONS
-        self.parameters = _NO_PARAMETERS
 
     def check(self, max_body_bytes: int, multiservice: bool) -> None:
         """Check everything but the body."""
         route = self.route
-        checked: _Checked | None = None
+        verdict: Verdict | None = None
         if self.is_plain and self.has_body is route.reads_body:
-            checked = self.head.memo.get(route)
-        if checked is None:
-            checked = self._check_all(max_body_bytes, multiservice)
+            verdict = self.head.memo.get(route)
+        if verdict is None:
+            verdict = self._check_all(max_body_bytes, multiservice)
             # Another path of the route may be no value, and then needs a client that takes JSON.
-            if self.has_body is route.reads_body and checked.accepted.json:
-                self.head.memo[route] = checked
+            if self.has_body is route.reads_body and verdict.accepted.json:
+                self.head.memo[route] = verdict
         else:
             # All else was found good in a former request with this head.
             if self.query:
                 self._read_parameters()
             if self.length is None or self.length > max_body_bytes:
                 self._check_length(max_body_bytes)
-        self.accepted, self.content_type, scope, service, tenant, auth_token = checked
-        self.origin = Origin(tenant, scope, self.correlator, auth_token, service)
+        self.approve(verdict)
 
-    def _check_all(self, max_body_bytes: int, multiservice: bool) -> _Checked:
+    def _check_all(self, max_body_bytes: int, multiservice: bool) -> Verdict:
         head = self.head
         accept = "*/*" if head.accept is None else head.accept
         # Errors are given in a type that the client takes, even before Accept is judged.
@@ -157,7 +153,8 @@ class Call(Request):
         service = head.service.lower()
         check_tenant(service)
         tenant = service if multiservice else ""
-        return _Checked(accepted, content_type, scope, service, tenant, head.auth_token)
+        home = _home_of_update(scope)
+        return Verdict(accepted, content_type, scope, home, service, tenant, head.auth_token)
 
     def _check_content_type(self) -> str:
         content_type = (self.head.content_type or "").partition(";")[0].strip()
@@ -174,8 +171,7 @@ class Call(Request):
 
     def _read_parameters(self) -> None:
         query = self.query
-        read = _read_query if len(query) <= _MAX_QUERY_LENGTH else _read_query.__wrapped__
-        self.parameters, self.options = read(query)
+        self.parameters, self.options = read_query(query)
 
     def _check_length(self, max_body_bytes: int) -> None:
         length = self.length
@@ -236,9 +232,14 @@ class Call(Request):
         return tuple(dict.fromkeys(name for name in value.split(",") if name))
 
 
-@lru_cache(maxsize=_QUERIES)
-def _read_query(query: str) -> tuple[Mapping[str, str], frozenset[str]]:
+def read_query(query: str) -> tuple[dict[str, str], frozenset[str]]:
     """The parameters of a query and its options; raises BadRequest. Nobody may change them."""
+    read = _read_query if len(query) <= _MAX_QUERY_LENGTH else _read_query.__wrapped__
+    return read(query)
+
+
+@lru_cache(maxsize=_QUERIES)
+def _read_query(query: str) -> tuple[dict[str, str], frozenset[str]]:
     parameters: dict[str, str] = {}
     options = _NO_OPTIONS
     for name, value in parse_qsl(query, keep_blank_values=True):
@@ -262,6 +263,14 @@ def _read_query(query: str) -> tuple[Mapping[str, str], frozenset[str]]:
             raise BadRequest("invalid character in URI parameter")
         parameters[name] = value
     return parameters, options
+
+
+def _home_of_update(scope: ServicePathScope) -> str | None:
+    """Where an update finds its entities; None where it may not be."""
+    try:
+        return scope.for_update().home
+    except BadRequest:
+        return None
 
 
 def _is_decimal(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from _native.lane import CorrelatorIds
+from _native.requests import CorrelatorIds
 
 _COUNTER_DIGITS: Final = 12  # the last group of a UUID: enough for any process
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from _native.lane import Request
+from _native.requests import Request
 from broker.http.paging import NEXT_CURSOR_HEADER
 from broker.http.replies import Reply
 

@@ -52,6 +52,8 @@ class EntityRoutes:
     def __init__(self, engine: Engine, forwarding: Forwarding) -> None:
         self._engine = engine
         self._forwarding = forwarding
+        # Whoever asks for what is ordinary, which is most, is answered by these.
+        self._ordinary = engine.entity_requests(codec.parse_plain_attributes)
 
     async def list(self, call: Call) -> Reply:
         """GET /v2/entities."""
@@ -77,6 +79,9 @@ class EntityRoutes:
 
     def get(self, call: Call) -> Answer:
         """GET /v2/entities/{id}."""
+        reply = self._ordinary.read(call)
+        if reply is not None:
+            return reply
         view = read_view(call)
         if self._asks_providers(call):
             return self._get_everywhere(call, view)
@@ -100,11 +105,17 @@ class EntityRoutes:
 
     def append(self, call: Call) -> Answer:
         """POST /v2/entities/{id}/attrs."""
+        reply = self._ordinary.update(call, True)
+        if reply is not None:
+            return reply
         strict = "append" in call.options
         return self._update(call, UpdateAction.APPEND_STRICT if strict else UpdateAction.APPEND)
 
     def patch(self, call: Call) -> Answer:
         """PATCH /v2/entities/{id}/attrs."""
+        reply = self._ordinary.update(call, False)
+        if reply is not None:
+            return reply
         return self._update(call, UpdateAction.UPDATE)
 
     def replace(self, call: Call) -> Answer:

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from _native.lane import Reply, Tally
+from _native.replies import Reply
+from _native.tallies import Tally
 from broker.flow_control import UpdatePace
 from broker.http.call import Call
 from broker.http.correlator import make_correlators
@@ -44,26 +45,24 @@ class Front:
         self.cors = cors
         self._is_loading = is_loading
         self._is_loaded = False
-        self._counts_heads = watch.counts_heads
+        self.counts_heads = watch.counts_heads
         self.max_body_bytes = max_body_bytes
         self.multiservice = multiservice
         self.pace = pace
         self._watch = watch
-        self._transactions = transactions
-        self._correlators = make_correlators()
+        self.transactions = transactions
+        self.correlators = make_correlators()
 
     def open(self, call: Call) -> None:
         """Begin with a request."""
-        if not call.correlator:
-            call.correlator = self._correlators.make()
-        call.begin(self._transactions.count())
+        call.begin(self.correlators, self.transactions)
 
     def describe(self, call: Call) -> RequestContext:
         """What lines of the log say about a request."""
         head = call.head
         return RequestContext(
             correlator=call.correlator,
-            transaction=self._transactions.name(call.transaction),
+            transaction=self.transactions.name(call.transaction),
             client=head.real_ip or head.forwarded_for or call.remote,
             service=head.service,
             service_path=head.service_path,
@@ -79,7 +78,7 @@ class Front:
             if not self._is_loaded and path not in _WHILE_LOADING:
                 raise ServiceUnavailable("the broker is loading its data")
         call.check(self.max_body_bytes, self.multiservice)
-        if self._counts_heads:
+        if self.counts_heads:
             self._watch.count(path, call.method, call.content_type)
 
     async def complete(self, call: Call) -> Reply:
@@ -143,7 +142,7 @@ class Front:
 
     def refuse_malformed(self, error: NgsiError) -> Reply:
         """The reply to what was no request at all, but counts as a transaction."""
-        self._transactions.made += 1
+        self.transactions.made += 1
         reply = reply_error(error)
-        reply.headers[FIWARE_CORRELATOR] = self._correlators.make()
+        reply.headers[FIWARE_CORRELATOR] = self.correlators.make()
         return reply

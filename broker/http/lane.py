@@ -21,9 +21,11 @@ from typing import Any, Final, cast
 from aiohttp.web_server import Server
 
 from _native import lane as native
-from _native.lane import Composer, Line, Reply, RouteTable
+from _native.lane import Line
+from _native.replies import Composer, Reply
+from _native.routes import RouteTable
 from broker.engine import Engine
-from broker.http.call import Call
+from broker.http.call import Call, read_query
 from broker.http.front import Front
 from broker.http.protocol import BrokerHandler
 from broker.http.replies import REASONS
@@ -67,7 +69,6 @@ class Lane:
         )
         self._front = front
         self._engine = engine
-        self._current: Call | None = None  # what is being done, at once and without a break
         self.native = native.Lane(
             table,
             Composer(REASONS),
@@ -77,6 +78,14 @@ class Lane:
             MAX_UNANSWERED,
             MAX_UNSENT_BYTES,
         )
+        if not front.counts_heads:
+            self.native.trust_heads(
+                front.correlators,
+                front.transactions,
+                engine.has_providers,
+                read_query if front.pace is None else None,  # it may ask for flow control
+                self._fail,
+            )
         self.look_around()
 
     @property
@@ -96,7 +105,8 @@ class Lane:
 
     def log_context(self) -> RequestContext | None:
         """What lines of the log say about the request that is being done."""
-        return None if self._current is None else self._front.describe(self._current)
+        call = self.native.current
+        return None if call is None else self._front.describe(call)
 
     def _answer(self, call: Call) -> Reply | None:
         """Do what a request asks, if that is sure to wait for nothing but a commit."""
@@ -108,7 +118,6 @@ class Lane:
         if call.query and front.pace is not None:
             return None  # it may ask for flow control
         front.open(call)
-        self._current = call
         try:
             try:
                 front.judge(call)
@@ -116,12 +125,14 @@ class Lane:
                 call.body = b""  # as of a request that is refused before its body is read
                 raise
             return cast(Reply, call.route.handler(call))
-        except NgsiError as error:
+        except Exception as error:
+            return self._fail(call, error)
+
+    def _fail(self, call: Call, error: Exception) -> Reply:
+        """The reply when an error was raised; to be called where it is handled."""
+        if isinstance(error, NgsiError):
             return self._refuse(call, error)
-        except Exception:
-            return front.fail(call)
-        finally:
-            self._current = None
+        return self._front.fail(call)
 
     def _refuse(self, call: Call, error: NgsiError) -> Reply:
         reply = self._front.refuse(call, error)
@@ -131,20 +142,16 @@ class Lane:
     def _conclude(self, call: Call, reply: Reply, commit_error: BaseException | None) -> Reply:
         """The reply that is due after the commit, where there is more to do than to send it."""
         front = self._front
-        self._current = call
-        try:
-            error = commit_error or reply.error
-            if error is not None:
-                if not isinstance(error, NgsiError):
-                    error = InternalServerError(str(error))
-                reply = self._refuse(call, error)
-            elif reply.status < 400:
-                front.accept(call)
-                self.native.is_plain = front.is_plain()
-            front.dress(call, reply)
-            front.log(call, reply)
-        finally:
-            self._current = None
+        error = commit_error or reply.error
+        if error is not None:
+            if not isinstance(error, NgsiError):
+                error = InternalServerError(str(error))
+            reply = self._refuse(call, error)
+        elif reply.status < 400:
+            front.accept(call)
+            self.native.is_plain = front.is_plain()
+        front.dress(call, reply)
+        front.log(call, reply)
         return reply
 
 

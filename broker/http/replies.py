@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import orjson
 
-from _native.lane import Reply
+from _native.replies import Reply
 from ngsi.errors import NgsiError
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import hdrs, web
 
-from _native.lane import Head
+from _native.requests import Head
 from broker.http.call import Call, Connection
 from broker.http.headers import (
     FIWARE_CORRELATOR,

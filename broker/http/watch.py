@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from _native.lane import Tally
+from _native.tallies import Tally
 from broker.alarms import Alarms
 from broker.http.routing import UNMATCHED
 from broker.logs import LogLimits

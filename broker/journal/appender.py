@@ -64,8 +64,8 @@ class Appender:
     """Appends frames to the last segment of a directory, beginning new ones in time.
 
     `sequence` is that of the last frame written, `durable` that of the last one known to be
-    stable. `room`: bytes that the encoder may hold with certainty that they can be written.
-    `reason` says for people why nothing can be written.
+    stable. The encoder's `room` is what can be written with certainty. `reason` says for people
+    why nothing can be written.
     """
 
     def __init__(
@@ -98,7 +98,6 @@ class Appender:
         self.encoder = FrameEncoder(max_payload=MAX_PAYLOAD_BYTES, retained=_RETAINED_BUFFER_BYTES)
         self.sequence = sequence
         self.durable = sequence
-        self.room = -1
         self.state = State.OK
         self.reason = "the broker is starting"
         self.frames = 0
@@ -159,7 +158,7 @@ class Appender:
             raise
         segment.size += written
         segment.frames += 1
-        self.room = segment.room
+        self.encoder.room = segment.room
         self.sequence += 1
         self._marked = self.durable
         self.frames += 1
@@ -187,7 +186,7 @@ class Appender:
         segment = Segment.create(self._directory, self._next_number, self._boot_id, room)
         self._next_number += 1
         self._segment = segment
-        self.room = segment.room
+        self.encoder.room = segment.room
         self._rotate_at = self._segment_bytes
         self._syncer.announce()
 
@@ -206,7 +205,7 @@ class Appender:
                 self._begin_segment(room)
             else:
                 self._segment.reserve(room)
-                self.room = self._segment.room
+                self.encoder.room = self._segment.room
             if self._waiting:
                 self._write_frame()
         except OSError as error:
@@ -230,7 +229,7 @@ class Appender:
             logger.error("the journal has no room, changes are refused: %s", error)
             self.state = State.FULL
         self.reason = f"the broker has no room for its data: {error.strerror}"
-        self.room = -1
+        self.encoder.room = -1
         self._retry_at = self._loop.time() + _FULL_RETRY_S
         if self._probe_timer is None:
             self._probe_timer = self._loop.call_later(_FULL_PROBE_S, self._probe)
@@ -250,7 +249,7 @@ class Appender:
             )
         self.state = State.FAILED
         self.reason = f"the broker cannot write its data any more: {error.strerror}"
-        self.room = -1
+        self.encoder.room = -1
         self.encoder.clear()
         self._listener.failed()
 
@@ -309,7 +308,7 @@ class Appender:
         usable = self.state is not State.FAILED
         self.state = State.CLOSED
         self.reason = "the broker is shutting down"
-        self.room = -1
+        self.encoder.room = -1
         for timer in (self._sync_timer, self._probe_timer):
             if timer is not None:
                 timer.cancel()

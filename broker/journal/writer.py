@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from broker.journal.appender import RESERVE_BYTES, Appender
 from broker.journal.commit import Commit, Durability, JournalStatistics, State
 from broker.journal.compactor import Compactor
-from broker.journal.format import DELETE, PATCH, PUT, JournalError
+from broker.journal.format import JournalError
 from broker.journal.lock import LOCK_WAIT_S, DirectoryLock
 from broker.journal.recovery import (
     Recovery,
@@ -32,6 +32,7 @@ from broker.journal.recovery import (
     remove_files,
     sync_directory,
 )
+from broker.ports import JournalPort
 from ngsi.errors import InternalServerError
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class _InFlight(NamedTuple):
     commit: Commit
 
 
-class Journal:
+class Journal(JournalPort):
     """An append-only journal of the latest JSON document of each key.
 
     Made by `open`; then `load` and `start`, in any order; then any number of changes. With
@@ -59,21 +60,19 @@ class Journal:
     """
 
     def __init__(self, durability: Durability) -> None:
+        super().__init__(RESERVE_BYTES, _EARLY_WRITE_BYTES)
         self.durability = durability
         self._directory = Path()
         self._python = sys.executable
         self._recovery: Recovery | None = None  # until it is loaded
         self._lock: DirectoryLock | None = None
         self._appender: Appender | None = None  # None: nothing is written
-        self._add: Callable[[int, bytes, bytes], int] = _add_nothing
         self._compactor: Compactor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
         self._tick = 1
         self._committed_tick = 0
-        self._scheduled = False
-        self._commit: Commit | None = None
         self._done: Commit | None = None
         self._in_flight: deque[_InFlight] = deque()
         self._callbacks: list[Callable[[], None]] = []
@@ -126,7 +125,7 @@ class Journal:
             segment_bytes=segment_bytes,
             boot_id=boot_id,
         )
-        journal._add = journal._appender.encoder.add
+        journal._use(journal._appender.encoder)
         journal._compactor = Compactor(
             directory,
             closed=recovery.closed,
@@ -163,46 +162,15 @@ class Journal:
 
     # ---- appending -----------------------------------------------------------------------
 
-    def admit(self, change_bytes: int = RESERVE_BYTES) -> None:
-        """Makes sure that a change can be written; to be called before it is made.
-
-        Afterwards `change_bytes` of records (keys and payloads, and 7 bytes for each) are sure
-        to find room. Raises InternalServerError when nothing may be written now.
-        """
+    def _make_room(self, change_bytes: int) -> None:
+        """Raises InternalServerError when nothing may be written now."""
         appender = self._appender
-        if (
-            appender is not None
-            and appender.encoder.size + change_bytes > appender.room
-            and not appender.find_room(change_bytes)
-        ):
+        if appender is not None and not appender.find_room(change_bytes):
             raise InternalServerError(appender.reason)
 
-    def put(self, key: bytes, document: bytes) -> None:
-        """The new document of a key: JSON, not empty.
-
-        Raises ValueError over MAX_KEY_BYTES or MAX_PAYLOAD_BYTES; nothing is appended then.
-        """
-        if self._add(PUT, key, document) > _EARLY_WRITE_BYTES:
-            self._write_early()
-        if not self._scheduled:
-            self._schedule()
-
-    def patch(self, key: bytes, patch: bytes) -> None:
-        """A JSON merge patch (RFC 7386) on the latest document of a key. Raises as `put`."""
-        if self._add(PATCH, key, patch) > _EARLY_WRITE_BYTES:
-            self._write_early()
-        if not self._scheduled:
-            self._schedule()
-
-    def delete(self, key: bytes) -> None:
-        """The key has no document any more. Raises as `put`."""
-        self._add(DELETE, key, b"")
-        if not self._scheduled:
-            self._schedule()
-
-    def _schedule(self) -> None:
+    def _begin_tick(self) -> None:
         assert self._loop is not None, "the journal was not started"
-        self._scheduled = True
+        self._is_due = True
         self._loop.call_soon(self._end_tick)
 
     def _write_early(self) -> None:
@@ -219,18 +187,13 @@ class Journal:
         """The number of the last tick that is committed."""
         return self._committed_tick
 
-    def committed(self) -> asyncio.Future[None]:
-        """The commit of all that was appended so far; one future for all who ask in a tick.
-
-        Done at once when nothing is buffered and nothing waits to be stable. Fails with
-        InternalServerError when the write failed.
-        """
-        if self._commit is not None:
-            return self._commit
+    def _give_commit(self) -> asyncio.Future[None]:
+        """Done at once when nothing is buffered and nothing waits to be stable. Fails with
+        InternalServerError when the write failed."""
         assert self._done is not None, "the journal was not started"
-        if self._scheduled:
-            self._commit = Commit(loop=self._loop)
-            return self._commit
+        if self._is_due:
+            commit = self._commit = Commit(loop=self._loop)
+            return commit
         return self._in_flight[-1].commit if self._in_flight else self._done
 
     def on_commit(self, callback: Callable[[], None]) -> None:
@@ -243,9 +206,9 @@ class Journal:
     # ---- ticks ---------------------------------------------------------------------------
 
     def _end_tick(self) -> None:
-        if not self._scheduled:
+        if not self._is_due:
             return  # closing came first
-        self._scheduled = False
+        self._is_due = False
         tick, commit = self._tick, self._commit
         self._tick += 1
         self._commit = None
@@ -359,11 +322,6 @@ class Journal:
             failed_compactions=compactor.failed,
             compaction_running=compactor.running,
         )
-
-
-def _add_nothing(operation: int, key: bytes, payload: bytes) -> int:
-    """What Durability.NONE does with a record."""
-    return 0
 
 
 def _fail(commit: Commit, reason: str) -> None:

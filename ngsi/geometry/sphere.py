@@ -27,7 +27,7 @@ EDGE_TOLERANCE_RATIO: Final = 1e-5
 # Pieces of edges longer than this are halved unseen: the estimate below is for short ones.
 _LONGEST_PIECE: Final = pi / 18.0  # radians
 
-# Positions from which on a path is looked at with numpy: before, calling it costs more.
+# Positions from which on a path is surveyed as a whole before its edges are looked at.
 _LONG_PATH: Final = 64
 
 _Vector: TypeAlias = tuple[float, float, float]
@@ -101,26 +101,12 @@ class Origin(_native.geometry.Origin):
 
     def _nearest_of_many(self, path: Path, nearest: float) -> float:
         """As `_nearest`: bounds for all edges at once, a closer look at the few that matter."""
-        import numpy as np
-
-        positions = np.frombuffer(path).reshape(-1, 2)
-        lam, phi = np.radians(positions).T
-        across, along = np.sin((lam - radians(self.lon)) / 2.0), np.sin((phi - self._phi) / 2.0)
-        haversine = along * along + self._cos * np.cos(phi) * across * across
-        metres = 2.0 * EARTH_RADIUS_M * np.arcsin(np.minimum(1.0, np.sqrt(haversine)))
-        nearest = min(nearest, float(metres.min()))
-        over_equator = phi[:-1] * phi[1:] <= 0.0
-        shrink = np.cos(np.minimum(np.abs(phi[:-1]), np.abs(phi[1:])))
-        shrink[over_equator] = 1.0
-        length = np.hypot(np.diff(lam) * shrink, np.diff(phi)) * EARTH_RADIUS_M
-        bound = (metres[:-1] + metres[1:] - length) / 2.0
-        candidates = np.flatnonzero(bound < nearest)
-        for i in candidates[np.argsort(bound[candidates])].tolist():
-            if bound[i] >= nearest:
+        nearest, edges = self.survey(path, nearest)
+        for bound, number, metres, next_metres in edges:
+            if bound >= nearest:
                 break
-            lon, lat = positions[i].tolist()
-            next_lon, next_lat = positions[i + 1].tolist()
-            start, end = (lon, lat, float(metres[i])), (next_lon, next_lat, float(metres[i + 1]))
+            lon, lat, next_lon, next_lat = path[2 * number : 2 * number + 4]
+            start, end = (lon, lat, metres), (next_lon, next_lat, next_metres)
             nearest = self._nearest_of_edge(start, end, nearest)
         return nearest
 

@@ -85,6 +85,11 @@ def decode_attributes(body: bytes, key_values: bool) -> dict[str, AttributeUpdat
     return _PARSER.parse_attributes(body, key_values) or _decode_attributes(body, key_values)
 
 
+def parse_plain_attributes(body: bytes, key_values: bool) -> dict[str, AttributeUpdate] | None:
+    """As `decode_attributes`, None for what is not plain and for what is wrong."""
+    return _PARSER.parse_attributes(body, key_values)
+
+
 def _decode_attributes(body: bytes, key_values: bool) -> dict[str, AttributeUpdate]:
     document = load_object(body)
     if "id" in document:

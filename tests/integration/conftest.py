@@ -33,6 +33,28 @@ from broker.launch import BrokerProcess
 
 ANSWER_TIMEOUT_S: Final = 30.0  # a healthy broker answers in milliseconds
 NO_BODY: Final = object()  # None is a JSON value that can be sent
+BROKER_FLAGS: Final = (
+    "-multiservice",
+    "--durability",
+    "process",
+    "--notification-connections",
+    "1",
+)
+# Each test of these that takes `api` runs twice, on a broker with the native lane and on one
+# without it. They have what the two could tell apart: heads, bodies, URLs and errors.
+WITH_AND_WITHOUT_LANE: Final = frozenset(
+    {
+        "test_attributes",
+        "test_batch_update",
+        "test_entities",
+        "test_hostile_requests",
+        "test_request_bodies",
+        "test_request_checks",
+        "test_subscription_conditions",
+        "test_subscriptions",
+        "test_values",
+    }
+)
 
 
 class StartBroker(Protocol):
@@ -300,14 +322,29 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
     """The broker of the session. One connection per endpoint, so that order can be tested."""
     directory = tmp_path_factory.mktemp("broker") / "data"
-    arguments = ["-multiservice", "--durability", "process", "--notification-connections", "1"]
-    with BrokerProcess(directory, arguments) as process:
+    with BrokerProcess(directory, BROKER_FLAGS) as process:
         yield process
 
 
+@pytest.fixture(scope="session")
+def broker_without_lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    """As `broker`, with all requests answered through aiohttp."""
+    directory = tmp_path_factory.mktemp("laneless") / "data"
+    with BrokerProcess(directory, [*BROKER_FLAGS, "--no-lane"]) as process:
+        yield process
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have tests of what a request may be like run with and without the lane."""
+    name = metafunc.module.__name__.rpartition(".")[2]
+    if name in WITH_AND_WITHOUT_LANE and "api" in metafunc.fixturenames:
+        metafunc.parametrize("api", ["broker", "broker_without_lane"], indirect=True)
+
+
 @pytest.fixture
-def api(broker: BrokerProcess) -> Iterator[Api]:
+def api(request: pytest.FixtureRequest) -> Iterator[Api]:
     """A client of a tenant that no other test has."""
+    broker = request.getfixturevalue(getattr(request, "param", "broker"))
     with Api(broker, f"t{uuid.uuid4().hex}") as client:
         yield client
 

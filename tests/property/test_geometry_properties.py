@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 from math import atan2, cos, pi, radians, sin, sqrt
+from random import Random
 from typing import Any
 
 from hypothesis import assume, example, given, settings
@@ -117,6 +118,34 @@ def test_distances_to_lines(positions: list[tuple[float, float]], lon: float, la
     within = near(lon, lat, f"maxDistance:{distance!r}")
     assert within.matches(line)
     assert found_by_index(within, line)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), longitudes, st.floats(-89, 89), st.floats(1e-4, 2.0))
+def test_distances_to_long_lines(seed: int, lon: float, lat: float, step_degrees: float) -> None:
+    """A long line is surveyed as a whole: against each of its edges, as a line of its own."""
+    random = Random(seed)
+    positions = [(lon, lat)]
+    for _ in range(100):
+        lon, lat = positions[-1]
+        lon = max(-180.0, min(180.0, lon + random.uniform(-step_degrees, step_degrees)))
+        lat = max(-89.0, min(89.0, lat + random.uniform(-step_degrees, step_degrees)))
+        positions.append((lon, lat))
+    origin = (random.uniform(-180.0, 180.0), random.uniform(-89.0, 89.0))
+    if random.random() < 0.5:  # near one of them
+        at = random.choice(positions)
+        origin = (
+            max(-180.0, min(180.0, at[0] + random.uniform(-step_degrees, step_degrees))),
+            max(-89.0, min(89.0, at[1] + random.uniform(-step_degrees, step_degrees))),
+        )
+    query = near(*origin, "maxDistance:1")
+    whole = query.distance_m(_line(positions))
+    nearest = min(query.distance_m(_line([*edge])) for edge in pairwise(positions))
+    assert abs(whole - nearest) <= 0.02 + 2e-5 * nearest
+
+
+def _line(positions: list[tuple[float, float]]) -> Shape:
+    return parse_geojson({"type": "LineString", "coordinates": [list(p) for p in positions]})
 
 
 # The plane, in whole degrees, so that the model is exact

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from broker.deprecations import Deprecations
 from broker.engine import Engine
 from broker.entity_query import EntityQuery, find_entities
+from broker.journal.format import PATCH, PUT
 from broker.journal.merge import merge_patch
 from broker.logs import LogLimits
 from broker.messages import MessageRules
@@ -31,6 +32,7 @@ from ngsi.errors import BadRequest, NoResourcesAvailable
 from ngsi.geometry import GeoQuery, Point, Shape, parse_geojson
 from ngsi.model import NO_METADATA, AttributeUpdate, EntityUpdate, UpdateAction
 from ngsi.service_path import ServicePathScope
+from tests.property.records_in_memory import RecordsInMemory
 
 IDS: Final = ["e1", "e2", "e3"]
 NAMES: Final = ["a", "b", "c", "d", "e"]
@@ -88,30 +90,24 @@ Content = tuple[str, Any, Any]
 Document = dict[str, Content]
 
 
-class KeptJournal:
+class KeptJournal(RecordsInMemory):
     """Documents by key, as a restart finds them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.documents: dict[bytes, bytes] = {}
 
     def load(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(list(self.documents.items()))
 
-    def admit(self, change_bytes: int = 0, /) -> None:
-        pass
-
-    def put(self, key: bytes, document: bytes) -> None:
-        self.documents[key] = document
-
-    def patch(self, key: bytes, patch: bytes) -> None:
-        before = orjson.loads(self.documents[key])
-        self.documents[key] = orjson.dumps(merge_patch(before, orjson.loads(patch)))
-
-    def delete(self, key: bytes) -> None:
-        del self.documents[key]
-
-    def committed(self) -> asyncio.Future[None]:
-        raise AssertionError("nothing here waits for a commit")
+    def keep(self, operation: int, key: bytes, payload: bytes) -> None:
+        if operation == PUT:
+            self.documents[key] = payload
+        elif operation == PATCH:
+            before = orjson.loads(self.documents[key])
+            self.documents[key] = orjson.dumps(merge_patch(before, orjson.loads(payload)))
+        else:
+            del self.documents[key]
 
 
 class NoReceivers:

@@ -3,8 +3,7 @@ same events, same answers."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 from unittest.mock import patch
 
@@ -26,33 +25,23 @@ from ngsi.model import EntityEvent, EntityUpdate, UpdateAction
 from ngsi.service_path import ServicePathScope
 from ngsi.v2.entities import decode_entity_object
 from ngsi.v2.subscriptions import decode_subscription
+from tests.property.records_in_memory import RecordsInMemory
 
 
-class RecordingJournal:
+class RecordingJournal(RecordsInMemory):
     """Keeps what it is given; takes nothing after `room` changes."""
 
     def __init__(self, room: int) -> None:
-        self.records: list[tuple[str, bytes, Any]] = []
-        self._room = room
+        super().__init__()
+        self.records: list[tuple[int, bytes, Any]] = []
+        self._left = room
 
-    def load(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(())
+    def keep(self, operation: int, key: bytes, payload: bytes) -> None:
+        self.records.append((operation, key, orjson.loads(payload or b"null")))
 
-    def admit(self, change_bytes: int = 0, /) -> None:
-        if len(self.records) >= self._room:
+    def _make_room(self, change_bytes: int) -> None:
+        if len(self.records) >= self._left:
             raise InternalServerError("full")
-
-    def put(self, key: bytes, document: bytes) -> None:
-        self.records.append(("put", key, orjson.loads(document)))
-
-    def patch(self, key: bytes, patch: bytes) -> None:
-        self.records.append(("patch", key, orjson.loads(patch)))
-
-    def delete(self, key: bytes) -> None:
-        self.records.append(("delete", key, None))
-
-    def committed(self) -> asyncio.Future[None]:
-        raise AssertionError("no notification is made here")
 
 
 class NoNotifier:
@@ -65,6 +54,10 @@ class NothingIsOrdinary:
 
     def update(self, *_: Any) -> None:
         return None
+
+    def update_all(self, *arguments: Any) -> Any:
+        _, _, _, _, first, _, _ = arguments
+        return first
 
 
 class Side:

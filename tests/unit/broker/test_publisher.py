@@ -12,6 +12,7 @@ from broker.logs import LogLimits
 from broker.messages import MessageRules
 from broker.origin import Origin
 from broker.outbox import DeliveryRules
+from broker.ports import JournalPort
 from broker.publisher import MAX_WAITING
 from broker.statistics import Statistics
 from broker.update import UpdateOptions
@@ -20,28 +21,20 @@ from ngsi.model import AttributeUpdate, EntityUpdate, UpdateAction
 from ngsi.v2.subscriptions import decode_subscription
 
 
-class SlowJournal:
+class SlowJournal(JournalPort):
     """Takes every change; commits when the test says so."""
 
     def __init__(self) -> None:
+        super().__init__(0, 0)
         self.commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def load(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(())
 
-    def admit(self, change_bytes: int = 0, /) -> None:
+    def _begin_tick(self) -> None:
         pass
 
-    def put(self, key: bytes, document: bytes) -> None:
-        pass
-
-    def patch(self, key: bytes, patch: bytes) -> None:
-        pass
-
-    def delete(self, key: bytes) -> None:
-        pass
-
-    def committed(self) -> asyncio.Future[None]:
+    def _give_commit(self) -> asyncio.Future[None]:
         return self.commit
 
     def end_tick(self, error: Exception | None = None) -> None:

@@ -10,18 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _native.lane import (
-    FOREIGN,
-    UNFRAMED,
-    WAIT,
-    Composer,
-    CorrelatorIds,
-    Head,
-    Reply,
-    Request,
-    RouteTable,
-    Scanner,
-)
+from _native.replies import Composer, Reply
+from _native.requests import CorrelatorIds, Head, Request
+from _native.routes import RouteTable
+from _native.scanner import FOREIGN, UNFRAMED, WAIT, Scanner
 
 MAX_BODY: Final = 1000
 TABLE: Final = RouteTable(

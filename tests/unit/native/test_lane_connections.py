@@ -8,7 +8,11 @@ from typing import Any, Final
 
 import pytest
 
-from _native.lane import Composer, Lane, Line, Reply, Request, RouteTable, Tally
+from _native.lane import Lane, Line
+from _native.replies import Composer, Reply
+from _native.requests import Request
+from _native.routes import RouteTable
+from _native.tallies import Tally
 
 MAX_UNANSWERED: Final = 4
 MAX_UNSENT: Final = 1000

@@ -750,6 +750,8 @@ import sys
 from ngsi.geometry import GeoQuery, parse_geojson, parse_simple_location
 point = parse_geojson({"type": "Point", "coordinates": [1, 2]})
 box = parse_simple_location("geo:box", ["0, 0", "1, 1"])
+long = parse_geojson({"type": "LineString", "coordinates": [[i / 9, i % 2] for i in range(500)]})
+GeoQuery.parse("near;maxDistance:1", "point", "2,1").matches(long)
 for georel, geometry, coords in (
     ("near;maxDistance:1", "point", "2,1"),
     ("coveredBy", "box", "0,0;3,3"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from _native.kernel import UpdateKernel
 from broker import records
@@ -48,6 +48,7 @@ from ngsi.model import (
     DEFAULT_ENTITY_TYPE,
     AlterationType,
     Attribute,
+    AttributeUpdate,
     Entity,
     EntityEvent,
     EntityUpdate,
@@ -70,6 +71,15 @@ _UPDATE: Final = UpdateAction.UPDATE
 
 # Smaller documents find room in what every change is admitted with.
 _LARGE_DOCUMENT_BYTES = 1024 * 1024
+
+
+class Outcome(NamedTuple):
+    """What became of an update of one entity; `error` if nothing of it was done."""
+
+    id: str
+    type: str
+    shortfall: Shortfall | None = None
+    error: NgsiError | None = None
 
 
 class StateError(Exception):
@@ -278,6 +288,32 @@ class Engine:
             report.add(None)
         return report.error
 
+    def update_matching(
+        self, origin: Origin, update: EntityUpdate, action: UpdateAction
+    ) -> list[Outcome]:
+        """Update every entity that has the id, and the type if one is given, as NGSIv1 does.
+
+        An attribute without a type or value keeps those that it has; a new one gets "". Raises
+        as `update`.
+        """
+        tenant = self.tenant(origin.tenant)
+        scope = origin.scope.for_update()
+        found = tenant.entities.find(update.id, update.type, scope)
+        outcomes = []
+        for entity in found or (None,):
+            filled = _fill(update, entity)
+            shortfall: Shortfall | None = None
+            error: NgsiError | None = None
+            self._journal.admit()
+            try:
+                one = [] if entity is None else [entity]
+                shortfall = self._update_one(tenant, origin, filled, one, action, PLAIN_UPDATE)
+            except NgsiError as failure:
+                error = failure
+            entity_type = filled.type or ""
+            outcomes.append(Outcome(update.id, entity_type, shortfall, error))
+        return outcomes
+
     def _is_done_ordinarily(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
     ) -> bool:
@@ -370,7 +406,7 @@ class Engine:
         expires = _expiry(attributes)
         entity = Entity(
             update.id,
-            update.type or DEFAULT_ENTITY_TYPE,
+            DEFAULT_ENTITY_TYPE if update.type is None else update.type,
             origin.scope.home,
             attributes,
             now,
@@ -596,6 +632,27 @@ class Engine:
         else:
             forwarding.last_failure = at
         self._forwarded[current] = tenant_name
+
+
+def _fill(update: EntityUpdate, entity: Entity | None) -> EntityUpdate:
+    """The update with what its attributes keep."""
+    current = {} if entity is None else entity.attributes
+    attributes = update.attributes
+    if any(given.type is None or given.value is None for given in attributes.values()):
+        attributes = {
+            name: _fill_attribute(given, current.get(name)) for name, given in attributes.items()
+        }
+    entity_type = (update.type or "") if entity is None else entity.type
+    return EntityUpdate(update.id, entity_type, attributes)
+
+
+def _fill_attribute(given: AttributeUpdate, former: Attribute | None) -> AttributeUpdate:
+    attribute_type, value = given.type, given.value
+    if attribute_type is None:
+        attribute_type = "" if former is None else former.type
+    if value is None:
+        value = "" if former is None else former.value
+    return AttributeUpdate(attribute_type, value, given.metadata)
 
 
 def _maybe_ordinary(action: UpdateAction, options: UpdateOptions) -> bool:

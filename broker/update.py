@@ -97,9 +97,8 @@ def new_attribute(update: AttributeUpdate, now: float) -> Attribute | None:
         value = initial_value(value, update.type or "")
         if value is ABSENT:
             return None
-    return Attribute(
-        update.type or default_type(value), value, update.metadata or NO_METADATA, now, now
-    )
+    type_ = default_type(value) if update.type is None else update.type
+    return Attribute(type_, value, update.metadata or NO_METADATA, now, now)
 
 
 def merge_attribute(

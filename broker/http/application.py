@@ -22,9 +22,10 @@ from broker.http.protocol import BrokerHandler
 from broker.http.registrations import RegistrationRoutes
 from broker.http.replies import Reply, reply_json
 from broker.http.responses import make_call, make_response, read_body
-from broker.http.routing import UNMATCHED, Handler, Route, Routes
+from broker.http.routing import UNMATCHED, Handler, Resource, Route, Routes
 from broker.http.subscriptions import SubscriptionRoutes
 from broker.http.types import TypeRoutes
+from broker.http.v1 import routes as v1
 from broker.logs import request_context
 from broker.object_ids import check_subscription_id
 from ngsi.errors import BadRequest, MethodNotAllowed, NgsiError
@@ -110,8 +111,8 @@ def make_application(
     """The application with these routes; `look_around` is that of `Transport`."""
     application = web.Application(client_max_size=front.max_body_bytes)
     transport = Transport(front, look_around)
-    for path, handlers in routes:
-        handlers = dict(handlers)
+    for path, own_handlers, refuse in routes:
+        handlers = dict(own_handlers)
         methods = _ALLOWED.get(path, ", ".join(handlers))
         fallback = _refuse_method(methods)
         if front.cors.is_on and is_shared(path):
@@ -126,9 +127,9 @@ def make_application(
         for spelling in spellings:
             resource = application.router.add_resource(spelling)
             for method, handler in handlers.items():
-                route = Route(method, path, handler)
+                route = Route(method, path, handler, refuse)
                 resource.add_route(method, transport.wrap(route), expect_handler=_continue)
-            refusal = Route("", path, fallback)
+            refusal = Route("", path, fallback, refuse)
             resource.add_route("*", transport.wrap(refusal), expect_handler=_continue)
     unmatched = Route("", UNMATCHED, _refuse_path)
     application.router.add_route(
@@ -148,10 +149,11 @@ def make_routes(
     registrations = RegistrationRoutes(engine, registration_patterns)
     return [
         *admin,
-        ("/v2", {"GET": _list_entry_points}),
-        ("/v2/entities", {"POST": entities.create, "GET": entities.list}),
-        ("/v2/entities/{id}", {"GET": entities.get, "DELETE": entities.delete}),
-        (
+        *v1.make_routes(engine, forwarding),
+        Resource("/v2", {"GET": _list_entry_points}),
+        Resource("/v2/entities", {"POST": entities.create, "GET": entities.list}),
+        Resource("/v2/entities/{id}", {"GET": entities.get, "DELETE": entities.delete}),
+        Resource(
             "/v2/entities/{id}/attrs",
             {
                 "GET": entities.get_attributes,
@@ -160,7 +162,7 @@ def make_routes(
                 "PUT": entities.replace,
             },
         ),
-        (
+        Resource(
             "/v2/entities/{id}/attrs/{name}",
             {
                 "GET": entities.get_attribute,
@@ -168,17 +170,17 @@ def make_routes(
                 "DELETE": entities.delete_attribute,
             },
         ),
-        (
+        Resource(
             "/v2/entities/{id}/attrs/{name}/value",
             {"GET": entities.get_value, "PUT": entities.put_value},
         ),
-        ("/v2/types", {"GET": types.list}),
-        ("/v2/types/{type}", {"GET": types.get}),
-        ("/v2/op/update", {"POST": batch.update}),
-        ("/v2/op/query", {"POST": batch.query}),
-        ("/v2/op/notify", {"POST": batch.notify}),
-        ("/v2/subscriptions", {"POST": subscriptions.create, "GET": subscriptions.list}),
-        (
+        Resource("/v2/types", {"GET": types.list}),
+        Resource("/v2/types/{type}", {"GET": types.get}),
+        Resource("/v2/op/update", {"POST": batch.update}),
+        Resource("/v2/op/query", {"POST": batch.query}),
+        Resource("/v2/op/notify", {"POST": batch.notify}),
+        Resource("/v2/subscriptions", {"POST": subscriptions.create, "GET": subscriptions.list}),
+        Resource(
             "/v2/subscriptions/{id}",
             {
                 "GET": subscriptions.get,
@@ -186,8 +188,8 @@ def make_routes(
                 "PATCH": subscriptions.patch,
             },
         ),
-        ("/v2/registrations", {"POST": registrations.create, "GET": registrations.list}),
-        (
+        Resource("/v2/registrations", {"POST": registrations.create, "GET": registrations.list}),
+        Resource(
             "/v2/registrations/{id}",
             {
                 "GET": registrations.get,

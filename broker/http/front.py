@@ -99,7 +99,7 @@ class Front:
     def refuse(self, call: Call, error: NgsiError) -> Reply:
         """The reply to a request that cannot be done."""
         self._watch.refuse(error, call.remote, call.route.path, call.method, call.path)
-        return reply_error(error, as_text=not call.accepted.json)
+        return call.route.refuse(error, not call.accepted.json)
 
     def fail(self, call: Call) -> Reply:
         """The reply when an error was not foreseen; to be called where it is handled."""

@@ -27,7 +27,7 @@ from broker.http.call import Call
 from broker.http.front import Front
 from broker.http.protocol import BrokerHandler
 from broker.http.replies import REASONS
-from broker.http.routing import Route, Routes
+from broker.http.routing import Routes
 from broker.logs import RequestContext, context_source
 from ngsi.errors import InternalServerError, NgsiError
 
@@ -56,10 +56,10 @@ class Lane:
     """What the connections of one server share."""
 
     def __init__(self, front: Front, engine: Engine, routes: Routes) -> None:
-        handlers = dict(routes)
+        resources = {resource.path: resource for resource in routes}
         table = RouteTable(
             [
-                (method, path, method != "GET", Route(method, path, handlers[path][method]))
+                (method, path, method != "GET", resources[path].route(method))
                 for method, path in HOT_ROUTES
             ],
             min(front.max_body_bytes, MAX_BODY_BYTES),

@@ -1,0 +1,115 @@
+"""The operation updateContext of NGSI10."""
+
+from __future__ import annotations
+
+from broker.engine import Engine, Outcome
+from broker.forwarding import Forwarding
+from broker.http.call import Call
+from broker.http.replies import reply_json
+from broker.http.routing import Answer
+from ngsi.errors import BadRequest, NgsiError
+from ngsi.model import EntityUpdate, UpdateAction
+from ngsi.v1.elements import Element
+from ngsi.v1.status import (
+    BAD_REQUEST,
+    CONTEXT_ELEMENT_NOT_FOUND,
+    INVALID_MODIFICATION,
+    INVALID_PARAMETER,
+    NOT_IMPLEMENTED,
+    STATUS_OK,
+    StatusCode,
+    status_of,
+)
+from ngsi.v1.updates import ACTION_NAMES, ElementStatus, decode_update, render_update_answer
+
+
+class UpdateRoutes:
+    """Handler of updateContext over one engine and the context providers behind it."""
+
+    def __init__(self, engine: Engine, forwarding: Forwarding) -> None:
+        self._engine = engine
+        self._forwarding = forwarding
+
+    def update(self, call: Call) -> Answer:
+        """POST /v1/updateContext."""
+        action, elements = decode_update(call.content())
+        if len(call.origin.scope.paths) > 1:
+            raise BadRequest("service path length greater than the one in update")
+        outcomes: list[ElementStatus] = []
+        for element in elements:
+            outcomes += self.apply(call, element, action)
+        reply = reply_json(render_update_answer(outcomes, is_as_object(call)))
+        reply.commit = self._engine.committed()
+        return reply
+
+    def apply(self, call: Call, element: Element, action: UpdateAction) -> list[ElementStatus]:
+        """Apply one context element; an outcome for each entity that it is about."""
+        update = element.update
+        if element.repeated is not None:
+            details = f"duplicated attribute /{element.repeated}/"
+            only = EntityUpdate(
+                update.id, update.type, {element.repeated: update.attributes[element.repeated]}
+            )
+            return [ElementStatus(only, StatusCode(INVALID_MODIFICATION, details))]
+        if element.is_pattern:
+            return [ElementStatus(update, StatusCode(NOT_IMPLEMENTED))]
+        if action is not UpdateAction.DELETE:
+            for name, attribute in update.attributes.items():
+                if attribute.value is None and not attribute.type and not attribute.metadata:
+                    details = (
+                        f"action: {ACTION_NAMES[action]} - entity: "
+                        f"[{update.id}, {update.type or ''}, false]"
+                        f" - offending attribute: {name}"
+                        " - empty attribute not allowed in APPEND or UPDATE"
+                    )
+                    only = EntityUpdate(update.id, update.type, {name: attribute})
+                    return [ElementStatus(only, StatusCode(INVALID_MODIFICATION, details))]
+        outcomes: list[ElementStatus] = []
+        for outcome in self._engine.update_matching(call.origin, update, action):
+            outcomes += _describe(outcome, update, action)
+        return outcomes
+
+
+def is_as_object(call: Call) -> bool:
+    """Whether the attributes of the answer are to be an object."""
+    return call.parameters.get("attributesFormat") == "object"
+
+
+def _describe(outcome: Outcome, update: EntityUpdate, action: UpdateAction) -> list[ElementStatus]:
+    shown = EntityUpdate(outcome.id, outcome.type, update.attributes)
+    if outcome.error is not None:
+        return [ElementStatus(shown, _status(outcome, outcome.error, action))]
+    shortfall = outcome.shortfall
+    if shortfall is None:
+        return [ElementStatus(shown, STATUS_OK)]
+    entity = f"entity: [{outcome.id}, {outcome.type}]"
+    if shortfall.missing:
+        details = (
+            f"action: {ACTION_NAMES[action]} - {entity}"
+            f" - offending attribute: {shortfall.missing[-1]}"
+        )
+        if action is UpdateAction.DELETE:
+            details += " - attribute not found"
+        return [ElementStatus(shown, StatusCode(INVALID_PARAMETER, details))]
+    if shortfall.existing:
+        attributes = {
+            name: attribute
+            for name, attribute in update.attributes.items()
+            if name not in shortfall.existing
+        }
+        done = ElementStatus(EntityUpdate(outcome.id, outcome.type, attributes), STATUS_OK)
+        names = ", ".join(shortfall.existing)
+        details = f"one or more of the attributes in the request already exist: [ {names} ]"
+        left = EntityUpdate(update.id, update.type, {})
+        return [done, ElementStatus(left, StatusCode(BAD_REQUEST, details))]
+    return [ElementStatus(shown, StatusCode(CONTEXT_ELEMENT_NOT_FOUND, update.id))]
+
+
+def _status(outcome: Outcome, error: NgsiError, action: UpdateAction) -> StatusCode:
+    if not isinstance(error, BadRequest):
+        return status_of(error)
+    details = (
+        f"action: {ACTION_NAMES[action]} - entity: [{outcome.id}, {outcome.type}] - "
+        f"{error.description}"
+    )
+    return StatusCode(INVALID_PARAMETER, details)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from broker.http.replies import Reply, reply_error
@@ -25,7 +25,7 @@ class Resource(NamedTuple):
     """A path, its methods in the order of Orion's header Allow, and how it tells of errors."""
 
     path: str
-    handlers: dict[str, Handler]
+    handlers: Mapping[str, Handler]
     refuse: ErrorReply = reply_error
 
     def route(self, method: str) -> Route:

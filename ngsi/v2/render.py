@@ -24,6 +24,7 @@ from ngsi.model import (
     DATE_CREATED,
     DATE_EXPIRES,
     DATE_MODIFIED,
+    DEFAULT_ENTITY_TYPE,
     NO_METADATA,
     PREVIOUS_VALUE,
     SERVICE_PATH,
@@ -32,6 +33,7 @@ from ngsi.model import (
     Entity,
     EntityEvent,
     Metadata,
+    default_type,
 )
 
 ALL: Final = "*"
@@ -76,11 +78,11 @@ def render_entity(entity: Entity, view: View, event: EntityEvent | None = None) 
     attributes = entity.attributes if event is None else event.attributes
     shown = _select_attributes(entity, attributes, view, event)
     if view.representation is _NORMALIZED:
-        document: dict[str, Any] = {"id": entity.id, "type": entity.type}
+        document: dict[str, Any] = {"id": entity.id, "type": entity.type or DEFAULT_ENTITY_TYPE}
         if not view.metadata:
             for name, attribute in shown:
                 document[name] = {
-                    "type": attribute.type,
+                    "type": attribute.type or default_type(attribute.value),
                     "value": _shown_value(attribute),
                     "metadata": attribute.metadata,
                 }
@@ -89,7 +91,7 @@ def render_entity(entity: Entity, view: View, event: EntityEvent | None = None) 
                 document[name] = render_attribute(name, attribute, view.metadata, event)
         return document
     if view.representation is _KEY_VALUES:
-        document = {"id": entity.id, "type": entity.type}
+        document = {"id": entity.id, "type": entity.type or DEFAULT_ENTITY_TYPE}
         for name, attribute in shown:
             document[name] = _shown_value(attribute)
         return document
@@ -110,7 +112,11 @@ def render_attribute(
     metadata = attribute.metadata
     if metadata_filter:
         metadata = _select_metadata(name, attribute, metadata_filter, event)
-    return {"type": attribute.type, "value": _shown_value(attribute), "metadata": metadata}
+    return {
+        "type": attribute.type or default_type(attribute.value),
+        "value": _shown_value(attribute),
+        "metadata": metadata,
+    }
 
 
 def _shown_value(attribute: Attribute) -> JsonValue:

@@ -31,6 +31,11 @@ def refuse_with_code(error: NgsiError, as_text: bool = False) -> Reply:
     return _reply(error, as_text, {"errorCode": status_of(error).render()})
 
 
+def refuse_status(error: NgsiError, as_text: bool = False) -> Reply:
+    """The error of a convenience operation whose answer is a status code alone."""
+    return _reply(error, as_text, dict(status_of(error).render()))
+
+
 def refuse_subscription(error: NgsiError, as_text: bool = False) -> Reply:
     """The error of subscribeContext and updateContextSubscription."""
     return _reply(error, as_text, {"subscribeError": {"errorCode": status_of(error).render()}})

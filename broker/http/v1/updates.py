@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 from broker.engine import Engine, Outcome
+from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
 from broker.forwarding import Forwarding
 from broker.http.call import Call
-from broker.http.replies import reply_json
+from broker.http.replies import Reply, reply_json
 from broker.http.routing import Answer
+from broker.update import PLAIN_UPDATE
 from ngsi.errors import BadRequest, NgsiError
 from ngsi.model import EntityUpdate, UpdateAction
 from ngsi.v1.elements import Element
@@ -22,6 +27,8 @@ from ngsi.v1.status import (
 )
 from ngsi.v1.updates import ACTION_NAMES, ElementStatus, decode_update, render_update_answer
 
+Render: TypeAlias = Callable[[list[ElementStatus]], dict[str, Any]]
+
 
 class UpdateRoutes:
     """Handler of updateContext over one engine and the context providers behind it."""
@@ -33,12 +40,45 @@ class UpdateRoutes:
     def update(self, call: Call) -> Answer:
         """POST /v1/updateContext."""
         action, elements = decode_update(call.content())
+        as_object = is_as_object(call)
+        return self.run(
+            call, elements, action, lambda outcomes: render_update_answer(outcomes, as_object)
+        )
+
+    def run(
+        self, call: Call, elements: list[Element], action: UpdateAction, render: Render
+    ) -> Answer:
+        """Apply context elements, here or at context providers; `render` makes the answer."""
         if len(call.origin.scope.paths) > 1:
             raise BadRequest("service path length greater than the one in update")
+        if action in FORWARDED_ACTIONS and self._engine.has_providers(call.origin.tenant):
+            return self._run_everywhere(call, elements, action, render)
         outcomes: list[ElementStatus] = []
         for element in elements:
             outcomes += self.apply(call, element, action)
-        reply = reply_json(render_update_answer(outcomes, is_as_object(call)))
+        return self._reply(render(outcomes))
+
+    async def _run_everywhere(
+        self, call: Call, elements: list[Element], action: UpdateAction, render: Render
+    ) -> Reply:
+        outcomes: list[ElementStatus] = []
+        for element in elements:
+            update = element.update
+            try:
+                is_done = await update_everywhere(
+                    self._forwarding, call, [update], action, PLAIN_UPDATE
+                )
+            except NgsiError as error:
+                outcomes.append(ElementStatus(update, status_of(error)))
+                continue
+            if is_done:
+                outcomes.append(ElementStatus(update, STATUS_OK))
+            else:
+                outcomes += self.apply(call, element, action)
+        return self._reply(render(outcomes))
+
+    def _reply(self, document: dict[str, Any]) -> Reply:
+        reply = reply_json(document)
         reply.commit = self._engine.committed()
         return reply
 

@@ -28,6 +28,7 @@ from broker.tenant import Tenant
 from broker.update import (
     PLAIN_UPDATE,
     UPDATE_RULES,
+    V1_UPDATE,
     EntityChange,
     UpdateOptions,
     compute_change,
@@ -74,10 +75,14 @@ _LARGE_DOCUMENT_BYTES = 1024 * 1024
 
 
 class Outcome(NamedTuple):
-    """What became of an update of one entity; `error` if nothing of it was done."""
+    """What became of an update of one entity; `error` if nothing of it was done.
+
+    `is_new` is whether there was no such entity before.
+    """
 
     id: str
     type: str
+    is_new: bool
     shortfall: Shortfall | None = None
     error: NgsiError | None = None
 
@@ -302,17 +307,24 @@ class Engine:
         outcomes = []
         for entity in found or (None,):
             filled = _fill(update, entity)
-            shortfall: Shortfall | None = None
-            error: NgsiError | None = None
+            is_new = entity is None
+            outcome = Outcome(update.id, filled.type or "", is_new)
             self._journal.admit()
             try:
                 one = [] if entity is None else [entity]
-                shortfall = self._update_one(tenant, origin, filled, one, action, PLAIN_UPDATE)
-            except NgsiError as failure:
-                error = failure
-            entity_type = filled.type or ""
-            outcomes.append(Outcome(update.id, entity_type, shortfall, error))
+                shortfall = self._update_one(tenant, origin, filled, one, action, V1_UPDATE)
+                outcomes.append(outcome._replace(shortfall=shortfall))
+            except NgsiError as error:
+                outcomes.append(outcome._replace(error=error))
         return outcomes
+
+    def fill_update(self, origin: Origin, update: EntityUpdate) -> EntityUpdate:
+        """The update with the types and values that it leaves out, as `update_matching` has it."""
+        found = self.tenant(origin.tenant).entities.find(
+            update.id, update.type, origin.scope.for_update()
+        )
+        attributes = _fill(update, found[0] if found else None).attributes
+        return EntityUpdate(update.id, update.type, attributes)
 
     def _is_done_ordinarily(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
@@ -382,7 +394,7 @@ class Engine:
                 raise TooManyResults
             if action is not _APPEND and action is not _APPEND_STRICT:
                 return Shortfall(update)
-            self._create(tenant, origin, update)
+            self._create(tenant, origin, update, options)
             return None
         entity = found[0]
         if action is _DELETE and not update.attributes:
@@ -391,17 +403,19 @@ class Engine:
         now = self._clock()
         change = compute_change(entity.attributes, update.attributes, action, options, now)
         if tenant.subscriptions:
-            self._apply_and_publish(tenant, origin, entity, change, action, now)
+            self._apply_and_publish(tenant, origin, entity, change, action, options, now)
         elif change.is_stored:
-            self._apply(tenant, entity, change, action, now)
+            self._apply(tenant, entity, change, action, options, now)
         if change.is_complete:
             return None
         return Shortfall(update, change.missing, change.existing)
 
-    def _create(self, tenant: Tenant, origin: Origin, update: EntityUpdate) -> None:
+    def _create(
+        self, tenant: Tenant, origin: Origin, update: EntityUpdate, options: UpdateOptions
+    ) -> None:
         now = self._clock()
         attributes = compute_change({}, update.attributes, _APPEND, PLAIN_UPDATE, now).attributes
-        locations = self._location_rule.locate_new(attributes)
+        locations = self._location_rule.locate_new(attributes, options.location_by_metadata)
         self._note_locations(locations, attributes)
         expires = _expiry(attributes)
         entity = Entity(
@@ -453,13 +467,14 @@ class Engine:
         entity: Entity,
         change: EntityChange,
         action: UpdateAction,
+        options: UpdateOptions,
         now: float,
     ) -> None:
         if not change.is_update:
             return
         change.keep_former()
         if change.is_stored:
-            self._apply(tenant, entity, change, action, now)
+            self._apply(tenant, entity, change, action, options, now)
         self._publish(tenant, origin, entity, change)
 
     def _publish(
@@ -478,14 +493,23 @@ class Engine:
         self._publisher.publish(tenant, origin, event)
 
     def _apply(
-        self, tenant: Tenant, entity: Entity, change: EntityChange, action: UpdateAction, now: float
+        self,
+        tenant: Tenant,
+        entity: Entity,
+        change: EntityChange,
+        action: UpdateAction,
+        options: UpdateOptions,
+        now: float,
     ) -> None:
+        by_metadata = options.location_by_metadata
         names: Collection[str] = entity.locations
         moved: Locations | None = None
         expires = entity.expires
-        if change.concerns(GEO_TYPES, DATE_EXPIRES, entity.locations):
-            if touches_location(entity, change):
-                names = moved = self._location_rule.locate_changed(entity, change, action)
+        if by_metadata or change.concerns(GEO_TYPES, DATE_EXPIRES, entity.locations):
+            if touches_location(entity, change, by_metadata):
+                names = moved = self._location_rule.locate_changed(
+                    entity, change, action, by_metadata
+                )
                 self._note_locations(moved, change.touched)
             if change.names(DATE_EXPIRES):
                 expires = _expiry(change.attributes)

@@ -31,6 +31,11 @@ class PartialForwarding(NotFound):
 
     error = "PartialUpdate"
 
+    def __init__(self, description: str, failed: dict[tuple[str, str], tuple[str, ...]]) -> None:
+        """`failed` are the names of the attributes that were not updated, by id and type."""
+        super().__init__(description)
+        self.failed = failed
+
 
 async def update_everywhere(
     forwarding: Forwarding,
@@ -173,7 +178,8 @@ class _Report:
             for (entity_id, entity_type), names in self._failures.items()
         )
         raise PartialForwarding(
-            f"Some of the following attributes were not updated: {{ {listed} }}"
+            f"Some of the following attributes were not updated: {{ {listed} }}",
+            {identity: tuple(names) for identity, names in self._failures.items()},
         )
 
 

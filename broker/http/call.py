@@ -94,11 +94,20 @@ class Call(Request):
     head good or raises.
     """
 
-    __slots__ = ("accepted", "content_type", "options", "origin", "parameters", "transaction")
+    __slots__ = (
+        "accepted",
+        "content_type",
+        "is_judged",
+        "options",
+        "origin",
+        "parameters",
+        "transaction",
+    )
 
     connection: Connection
     route: Route
     transaction: int
+    is_judged: bool  # whether all but the body was found good
     accepted: Accepted
     content_type: str
     options: frozenset[str]
@@ -108,6 +117,7 @@ class Call(Request):
     def begin(self, transaction: int) -> None:
         """What is known before the head is looked at."""
         self.transaction = transaction
+        self.is_judged = False
         self.accepted = _ANYTHING
         self.content_type = ""
         self.options = _NO_OPTIONS
@@ -132,6 +142,7 @@ class Call(Request):
                 self._check_length(max_body_bytes)
         self.accepted, self.content_type, scope, service, tenant, auth_token = checked
         self.origin = Origin(tenant, scope, self.correlator, auth_token, service)
+        self.is_judged = True
 
     def _check_all(self, max_body_bytes: int, multiservice: bool) -> _Checked:
         head = self.head

@@ -21,7 +21,7 @@ from broker.http.headers import FIWARE_CORRELATOR
 from broker.http.replies import reply_error
 from broker.http.watch import FOR_OPERATORS, RequestWatch
 from broker.logs import RequestContext, TransactionIds
-from ngsi.errors import InternalServerError, NgsiError, ServiceUnavailable
+from ngsi.errors import BadRequest, InternalServerError, NgsiError, ServiceUnavailable
 
 _log = logging.getLogger("rigel.http")
 
@@ -99,7 +99,11 @@ class Front:
     def refuse(self, call: Call, error: NgsiError) -> Reply:
         """The reply to a request that cannot be done."""
         self._watch.refuse(error, call.remote, call.route.path, call.method, call.path)
-        return call.route.refuse(error, not call.accepted.json)
+        route = call.route
+        tell = route.refuse
+        if not call.is_judged and isinstance(error, BadRequest):
+            tell = route.refuse_unjudged
+        return tell(error, not call.accepted.json)
 
     def fail(self, call: Call) -> Reply:
         """The reply when an error was not foreseen; to be called where it is handled."""

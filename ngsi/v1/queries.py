@@ -96,11 +96,12 @@ def select(
 
 
 def select_attributes(entity: Entity, wanted: tuple[str, ...]) -> Iterable[tuple[str, Attribute]]:
-    """The attributes of an entity that are asked for, all if none is named."""
+    """The attributes of an entity that are asked for, all if none is named.
+
+    In the order of their names, as Orion 3 has them of its database.
+    """
     attributes = entity.attributes
-    if not wanted:
-        return attributes.items()
-    return [(name, attributes[name]) for name in wanted if name in attributes]
+    return [(name, attributes[name]) for name in sorted(attributes) if not wanted or name in wanted]
 
 
 def render_element_answer(

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from broker.engine import Engine, Outcome
-from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
+from broker.forwarded_update import FORWARDED_ACTIONS, PartialForwarding, update_everywhere
 from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_json
 from broker.http.routing import Answer
 from broker.update import PLAIN_UPDATE
-from ngsi.errors import BadRequest, NgsiError
+from ngsi.errors import BadRequest, NgsiError, NotFound
 from ngsi.model import EntityUpdate, UpdateAction
 from ngsi.v1.elements import Element
 from ngsi.v1.status import (
@@ -63,13 +63,17 @@ class UpdateRoutes:
     ) -> Reply:
         outcomes: list[ElementStatus] = []
         for element in elements:
-            update = element.update
+            update = self._engine.fill_update(call.origin, element.update)
             try:
                 is_done = await update_everywhere(
                     self._forwarding, call, [update], action, PLAIN_UPDATE
                 )
+            except PartialForwarding as error:
+                outcomes += _describe_partial(update, error)
+                continue
             except NgsiError as error:
-                outcomes.append(ElementStatus(update, status_of(error)))
+                details = update.id if isinstance(error, NotFound) else error.description
+                outcomes.append(ElementStatus(update, StatusCode(error.status, details)))
                 continue
             if is_done:
                 outcomes.append(ElementStatus(update, STATUS_OK))
@@ -112,7 +116,19 @@ class UpdateRoutes:
 
 def is_as_object(call: Call) -> bool:
     """Whether the attributes of the answer are to be an object."""
-    return call.parameters.get("attributesFormat") == "object"
+    return call.parameters.get("attributeFormat") == "object"
+
+
+def _describe_partial(update: EntityUpdate, error: PartialForwarding) -> list[ElementStatus]:
+    """What providers did and did not update."""
+    outcomes = []
+    left = dict(update.attributes)
+    for (entity_id, entity_type), names in error.failed.items():
+        failed = {name: left.pop(name) for name in names if name in left}
+        status = StatusCode(CONTEXT_ELEMENT_NOT_FOUND, entity_id)
+        outcomes.append(ElementStatus(EntityUpdate(entity_id, entity_type, failed), status))
+    done = EntityUpdate(update.id, update.type or outcomes[0].update.type, left)
+    return [ElementStatus(done, STATUS_OK), *outcomes]
 
 
 def _describe(outcome: Outcome, update: EntityUpdate, action: UpdateAction) -> list[ElementStatus]:
@@ -137,19 +153,25 @@ def _describe(outcome: Outcome, update: EntityUpdate, action: UpdateAction) -> l
             for name, attribute in update.attributes.items()
             if name not in shortfall.existing
         }
-        done = ElementStatus(EntityUpdate(outcome.id, outcome.type, attributes), STATUS_OK)
+        done = []
+        if attributes:
+            update = EntityUpdate(outcome.id, outcome.type, attributes)
+            done = [ElementStatus(update, STATUS_OK)]
         names = ", ".join(shortfall.existing)
         details = f"one or more of the attributes in the request already exist: [ {names} ]"
         left = EntityUpdate(update.id, update.type, {})
-        return [done, ElementStatus(left, StatusCode(BAD_REQUEST, details))]
+        return [*done, ElementStatus(left, StatusCode(BAD_REQUEST, details))]
     return [ElementStatus(shown, StatusCode(CONTEXT_ELEMENT_NOT_FOUND, update.id))]
 
 
 def _status(outcome: Outcome, error: NgsiError, action: UpdateAction) -> StatusCode:
     if not isinstance(error, BadRequest):
         return status_of(error)
-    details = (
-        f"action: {ACTION_NAMES[action]} - entity: [{outcome.id}, {outcome.type}] - "
-        f"{error.description}"
-    )
+    details = error.description
+    if outcome.is_new:
+        details = details.removeprefix("error parsing location attribute: ")
+    else:
+        details = (
+            f"action: {ACTION_NAMES[action]} - entity: [{outcome.id}, {outcome.type}] - {details}"
+        )
     return StatusCode(INVALID_PARAMETER, details)

@@ -12,15 +12,17 @@ from typing import Any, Final
 from broker.http.replies import Reply, reply_error, reply_json
 from ngsi.errors import (
     ContentLengthRequired,
+    InvalidParameter,
     MethodNotAllowed,
     NgsiError,
     RequestEntityTooLarge,
+    UnsupportedMediaType,
 )
 from ngsi.v1.status import StatusCode, status_of
 from ngsi.v1.subscriptions import NO_ID, render_subscribe_error, render_unsubscribed
 
 # Their status is also that of HTTP.
-_HTTP_ERRORS: Final = (ContentLengthRequired, RequestEntityTooLarge)
+_HTTP_ERRORS: Final = (ContentLengthRequired, RequestEntityTooLarge, UnsupportedMediaType)
 
 
 def render_orion_error(status: StatusCode) -> dict[str, Any]:
@@ -29,8 +31,11 @@ def render_orion_error(status: StatusCode) -> dict[str, Any]:
 
 
 def refuse(error: NgsiError, as_text: bool = False) -> Reply:
-    """The error of an operation that has no form of its own."""
-    return _reply(error, as_text, render_orion_error(status_of(error)))
+    """The error of an operation that has no form of its own, or of no operation."""
+    reply = _reply(error, as_text, render_orion_error(status_of(error)))
+    if isinstance(error, InvalidParameter):
+        reply.status = error.status
+    return reply
 
 
 def refuse_with_code(error: NgsiError, as_text: bool = False) -> Reply:

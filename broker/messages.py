@@ -65,6 +65,7 @@ _ENVELOPES: Final = {
     AttrsFormat.SIMPLIFIED_KEY_VALUES: b"",
     AttrsFormat.LEGACY: LEGACY_ENVELOPE,
 }
+_LEGACY: Final = Representation.LEGACY
 _ALWAYS_NOTIFIED: Final = frozenset({ALTERATION_TYPE, DATE_CREATED, DATE_MODIFIED})
 
 
@@ -161,13 +162,14 @@ class MessageFactory:
     def make(self, subscription: Subscription, tenant: str) -> Message | None:
         """The notification for a triggered subscription.
 
-        None if only changed attributes are wanted and none of them is among its attributes.
+        None if only changed attributes are wanted and none of them is among its attributes, or,
+        in the format of NGSIv1, if no attribute is to be shown, of which Orion 3 tells nothing.
         Raises MacroError for a template that cannot be filled.
         """
         delivery = subscription.delivery
         plan = self._rules.plan(delivery)
         shape = plan.shape or self._shape_of_changes(delivery)
-        if shape is None:
+        if shape is None or (shape.view.representation is _LEGACY and not self._body(shape)):
             return None
         self._origin.notifications += 1
         macros = None
@@ -177,7 +179,7 @@ class MessageFactory:
         envelope = plan.envelope
         custom = delivery.custom
         if macros is None or custom is None or custom.kind is PayloadKind.STANDARD:
-            body = self._bodies.get(shape) or self._encode(shape)
+            body = self._body(shape)
         elif custom.kind is PayloadKind.NGSI:
             event = fill_patch(custom.template, self._event, macros)
             body = _render(event, shape.view)
@@ -237,6 +239,10 @@ class MessageFactory:
         key = (view, delivery.covered)
         return self._shapes.setdefault(key, _Shape(*key))
 
+    def _body(self, shape: _Shape) -> bytes:
+        body = self._bodies.get(shape)
+        return self._encode(shape) if body is None else body
+
     def _encode(self, shape: _Shape) -> bytes:
         event = self._event
         if shape.covered:
@@ -272,8 +278,9 @@ def _view_all(delivery: Delivery) -> View | None:
 
 
 def _render(event: EntityEvent, view: View) -> bytes:
-    if view.representation is Representation.LEGACY:
-        return orjson.dumps(render_notified(event, view))
+    if view.representation is _LEGACY:
+        element = render_notified(event, view)
+        return b"" if element is None else orjson.dumps(element)
     return orjson.dumps(render_entity(event.entity, view, event))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ngsi.model import EntityEvent
+from ngsi.model import AlterationType, EntityEvent
 from ngsi.v1.document import TEXT, load_document
 from ngsi.v1.elements import (
     ELEMENT_FIELDS,
@@ -17,9 +17,10 @@ from ngsi.v1.elements import (
     decode_element,
     render_attribute,
     render_entity_id,
+    sort_metadata,
 )
 from ngsi.v1.subscriptions import check_subscription_id
-from ngsi.v2.render import View, select_shown
+from ngsi.v2.render import ALL, View, select_shown
 
 # The first %b is the subscription's id, the second the context element.
 ENVELOPE: Final = (
@@ -38,17 +39,35 @@ _FIELDS: Final = {
 }
 
 
-def render_notified(event: EntityEvent, view: View) -> dict[str, Any]:
-    """The context element of a notification."""
+def render_notified(event: EntityEvent, view: View) -> dict[str, Any] | None:
+    """The context element of a notification; None if there is no attribute to show.
+
+    Attributes that the view does not name, and metadata, come as from Orion 3: in the order of
+    the request that made them, but by their names where they are older.
+    """
     entity = event.entity
-    document = render_entity_id(entity.id, entity.type)
-    attributes = [
-        {"name": name, **render_attribute(attribute.type, attribute.value, metadata)}
-        for name, attribute, metadata in select_shown(entity, view, event)
-    ]
-    if attributes:
-        document["attributes"] = attributes
-    return document
+    shown = select_shown(entity, view, event)
+    if not shown:
+        return None
+    if event.alteration is not AlterationType.CREATE:
+        if not view.attributes or ALL in view.attributes:
+            shown.sort(key=lambda item: _age_and_name(item[0], event))
+        shown = [
+            item if item[0] in event.updated else (*item[:2], sort_metadata(item[2]))
+            for item in shown
+        ]
+    return {
+        **render_entity_id(entity.id, entity.type),
+        "attributes": [
+            {"name": name, **render_attribute(attribute.type, attribute.value, metadata)}
+            for name, attribute, metadata in shown
+        ],
+    }
+
+
+def _age_and_name(name: str, event: EntityEvent) -> tuple[bool, str]:
+    is_new = event.actions.get(name) == "append"
+    return is_new, "" if is_new else name
 
 
 def decode_notification(body: bytes) -> list[Element]:

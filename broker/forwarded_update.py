@@ -68,8 +68,6 @@ async def update_everywhere(
     if not plan.forwarded or not forwarding.is_open(origin):
         return []
     report = _Report()
-    for missing in plan.missing:
-        report.add_failures(missing, missing.attributes)
     engine = forwarding.engine
     for update, named in plan.own:
         try:
@@ -84,6 +82,8 @@ async def update_everywhere(
         else:
             report.add_failures(named, update.attributes)
             report.own_error = report.own_error or error
+    for missing in plan.missing:
+        report.add_failures(missing, missing.attributes)
     await engine.committed()
     relay = forwarding.begin(request)
     for part in plan.forwarded.values():

@@ -304,18 +304,26 @@ class Engine:
         An attribute without a type or value keeps those that it has; a new one gets "". Raises
         as `update`.
         """
+        is_complete = not self._casts and all(
+            given.type is not None and given.value is not None and given.metadata is None
+            for given in update.attributes.values()
+        )
+        if is_complete and self._is_done_ordinarily(origin, update, action, PLAIN_UPDATE):
+            entity = self._tenants[origin.tenant].entities.by_id[update.id]
+            assert isinstance(entity, Entity)
+            return [Outcome(update.id, entity.type, is_new=False)]
         tenant = self.tenant(origin.tenant)
         scope = origin.scope.for_update()
         found = tenant.entities.find(update.id, update.type, scope)
         outcomes = []
-        for entity in found or (None,):
-            filled = self._fill(update, entity)
-            is_new = entity is None
+        for one in found or (None,):
+            filled = self._fill(update, one)
+            is_new = one is None
             outcome = Outcome(update.id, filled.type or "", is_new)
             self._journal.admit()
             try:
-                one = [] if entity is None else [entity]
-                shortfall = self._update_one(tenant, origin, filled, one, action, V1_UPDATE)
+                it = [] if one is None else [one]
+                shortfall = self._update_one(tenant, origin, filled, it, action, V1_UPDATE)
                 outcomes.append(outcome._replace(shortfall=shortfall))
             except NgsiError as error:
                 outcomes.append(outcome._replace(error=error))

@@ -50,7 +50,7 @@ def decode_selectors(
     """The field entities of a request; raises BadRequest. `has_type` as in Restriction."""
     selectors = tuple(_decode_selector(document, has_type) for document in documents)
     if not selectors:
-        raise BadRequest("empty entityId vector")
+        raise BadRequest("No entities")
     return selectors
 
 

@@ -80,13 +80,10 @@ def decode_subscription(body: bytes, has_type: bool | None = None) -> Subscripti
 
 
 def _decode_request(document: dict[str, Any], has_type: bool | None) -> SubscriptionRequest:
-    entities = document.get("entities")
-    if not entities:
-        raise BadRequest("No entities")
     change = _decode_change(document)
     if change.restriction is not None and change.restriction.has_type is not None:
         has_type = change.restriction.has_type
-    selectors = decode_selectors(entities, has_type)
+    selectors = decode_selectors(document.get("entities", ()), has_type)
     attributes = _read_names(document.get("attributes", ()))
     reference = check_reference(document.get("reference", ""))
     return SubscriptionRequest(tuple(dict.fromkeys(selectors)), attributes, reference, change)

@@ -29,6 +29,13 @@ def refuse(error: NgsiError, as_text: bool = False) -> Reply:
     return reply
 
 
+def refuse_unknown(error: NgsiError, as_text: bool = False) -> Reply:
+    """The error of a path that is no operation's."""
+    reply = refuse(error, as_text)
+    reply.status = error.status
+    return reply
+
+
 def refuse_with_code(error: NgsiError, as_text: bool = False) -> Reply:
     """The error of updateContext, queryContext and discoverContextAvailability."""
     return _reply(error, as_text, {"errorCode": status_of(error).render()})

@@ -54,7 +54,7 @@ def routed(application: web.Application) -> Operations:
     found = set()
     for resource in application.router.resources():
         path = OPTIONAL_SLASH.sub("", resource.canonical)
-        if is_v1(path):
+        if is_v1(path) or path.startswith("/{"):
             continue
         found |= {(path, route.method) for route in resource if route.method != "*"}
     return found

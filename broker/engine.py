@@ -458,6 +458,9 @@ class Engine:
     def _create(
         self, tenant: Tenant, origin: Origin, update: EntityUpdate, options: UpdateOptions
     ) -> None:
+        # NGSIv1 hardly restricts them.
+        if not records.is_key_part(update.id) or not records.is_key_part(update.type or ""):
+            raise BadRequest("Invalid characters in entity id or type")
         now = self._clock()
         attributes = compute_change({}, update.attributes, _APPEND, PLAIN_UPDATE, now).attributes
         locations = self._location_rule.locate_new(attributes, options.location_by_metadata)

@@ -33,7 +33,7 @@ from ngsi.model import (
     Entity,
     EntitySelector,
 )
-from ngsi.registration import ForwardingMode, Registration
+from ngsi.registration import ContextProvider, ForwardingMode, Provision, Registration
 from ngsi.v2.render import ALL
 
 _BUILTIN: Final = frozenset({DATE_CREATED, DATE_MODIFIED, SERVICE_PATH, ALTERATION_TYPE})
@@ -117,8 +117,9 @@ class _Ask:
     client for whose sake it is asked; empty when they are met by whatever comes.
     """
 
-    registrations: list[Registration]
+    provider: ContextProvider
     selector: EntitySelector
+    registrations: list[Registration] = field(default_factory=list)
     attributes: dict[str, None] = field(default_factory=dict)
     takes_all: bool = False
     completes: bool = False
@@ -126,10 +127,11 @@ class _Ask:
 
     @property
     def is_legacy(self) -> bool:
-        return self.registrations[0].provider.legacy_forwarding
+        return self.provider.legacy_forwarding
 
-    def add(self, registration: Registration, names: list[str]) -> None:
+    def add(self, provision: Provision, names: list[str]) -> None:
         """Ask for these attributes, too; no names means all."""
+        registration = provision.registration
         if registration not in self.registrations:
             self.registrations.append(registration)
         if not names:
@@ -140,13 +142,12 @@ class _Ask:
 class _Asks(dict[tuple[str, bool, EntitySelector], _Ask]):
     """Questions in their order; those about the same entities to the same provider are one."""
 
-    def put(self, registration: Registration, selector: EntitySelector) -> _Ask:
-        """The question of that provider about these entities, new or not."""
-        provider = registration.provider
+    def put(self, provider: ContextProvider, selector: EntitySelector) -> _Ask:
+        """The question to that provider about these entities, new or not."""
         key = (provider.url, provider.legacy_forwarding, selector)
         ask = self.get(key)
         if ask is None:
-            ask = self[key] = _Ask([], selector)
+            ask = self[key] = _Ask(provider, selector)
         return ask
 
 
@@ -185,7 +186,7 @@ class _Plan:
     def _complete(self, entity: Entity, asks: _Asks) -> None:
         """Ask for what an entity of the page lacks."""
         having = self._query.having
-        registrations = self._tenant.providers.for_entity(
+        provisions = self._tenant.providers.for_entity(
             entity.id,
             entity.type,
             self._query.scope,
@@ -193,55 +194,55 @@ class _Plan:
             ForwardingMode.QUERY,
             with_patterns=bool(having),
         )
-        if not registrations:
+        if not provisions:
             return
         selector = EntitySelector(id=entity.id, type=entity.type)
         present = entity.attributes
 
-        def complete(registration: Registration, names: list[str]) -> None:
-            ask = asks.put(registration, selector)
+        def complete(provision: Provision, names: list[str]) -> None:
+            ask = asks.put(provision.provider, selector)
             ask.completes = True
-            ask.add(registration, names)
+            ask.add(provision, names)
 
         if having:
             for name in having:
-                chosen = choose_provider(registrations, name)
+                chosen = choose_provider(provisions, name)
                 if chosen is not None and name not in present and self._is_wanted(name):
                     complete(chosen, [name])
             return
         taken: set[str] = set()
-        for registration in registrations:
+        for provision in provisions:
             names = [
                 name
-                for name in registration.attributes
+                for name in provision.attributes
                 if name not in present and name not in taken and self._is_wanted(name)
             ]
             taken.update(names)
             if names:
-                complete(registration, names)
-            elif not registration.attributes and self._lacks_any(entity):
-                complete(registration, [])
+                complete(provision, names)
+            elif not provision.attributes and self._lacks_any(entity):
+                complete(provision, [])
 
     def _add(self, offer: Offer, named: dict[EntitySelector, set[str]], asks: _Asks) -> None:
         """Ask for entities that are not here."""
-        registration, having = offer.registration, self._query.having
-        names = [name for name in registration.attributes or having if self._is_wanted(name)]
+        provision, having = offer.provision, self._query.having
+        names = [name for name in provision.attributes or having if self._is_wanted(name)]
         if having:
-            if registration.attributes:
+            if provision.attributes:
                 names = [name for name in names if name in having]
             else:
                 names = [name for name in names if name not in named[offer.selector]]
-        if not names and (registration.attributes or having):
+        if not names and (provision.attributes or having):
             return
-        ask = asks.put(registration, _with_type(offer))
-        ask.add(registration, names)
+        ask = asks.put(provision.provider, _with_type(offer))
+        ask.add(provision, names)
         ask.asked = offer.asked
 
     def _named(self, offers: list[Offer]) -> dict[EntitySelector, set[str]]:
         """For each registered selector the attributes that registrations name."""
         named: dict[EntitySelector, set[str]] = {}
         for offer in offers:
-            named.setdefault(offer.selector, set()).update(offer.registration.attributes)
+            named.setdefault(offer.selector, set()).update(offer.provision.attributes)
         return named
 
     def _is_own(self, selector: EntitySelector) -> bool:
@@ -402,6 +403,7 @@ async def _send(
 
     attributes = () if ask.takes_all else tuple(ask.attributes)
     forward = Forward(
+        ask.provider.url,
         ask.registrations,
         messages.LEGACY_QUERY if legacy else messages.QUERY,
         {} if legacy else {"limit": str(limit), "offset": str(skip), "options": "count"},

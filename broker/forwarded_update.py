@@ -21,7 +21,7 @@ from broker.providers import choose_provider
 from broker.update import UpdateOptions
 from ngsi.errors import InternalServerError, NgsiError, NotFound
 from ngsi.model import AttributeUpdate, Entity, EntityUpdate, UpdateAction
-from ngsi.registration import ForwardingMode, Registration
+from ngsi.registration import ContextProvider, ForwardingMode, Provision, Registration
 
 FORWARDED_ACTIONS: Final = frozenset({UpdateAction.UPDATE, UpdateAction.REPLACE})
 
@@ -80,14 +80,15 @@ async def update_everywhere(
 class _Part:
     """What one provider is to update."""
 
-    legacy: bool
+    provider: ContextProvider
     registrations: list[Registration] = field(default_factory=list)
     updates: dict[tuple[str, str | None], EntityUpdate] = field(default_factory=dict)
 
     def add(
-        self, registration: Registration, named: EntityUpdate, name: str, value: AttributeUpdate
+        self, provision: Provision, named: EntityUpdate, name: str, value: AttributeUpdate
     ) -> None:
         """Have one more attribute updated."""
+        registration = provision.registration
         if registration not in self.registrations:
             self.registrations.append(registration)
         update = self.updates.setdefault(
@@ -119,7 +120,7 @@ class _Plan:
         if len(found) > 1 or self._is_own(update, entity):
             self.own.append((update, named))
             return
-        registrations = self._tenant.providers.for_entity(
+        provisions = self._tenant.providers.for_entity(
             named.id, named.type, self._scope, self._now, ForwardingMode.UPDATE
         )
         own = EntityUpdate(update.id, update.type, {})
@@ -128,13 +129,13 @@ class _Plan:
             if entity is not None and name in entity.attributes:
                 own.attributes[name] = value
                 continue
-            chosen = choose_provider(registrations, name)
+            chosen = choose_provider(provisions, name)
             if chosen is None:
                 missing.attributes[name] = value
             else:
                 provider = chosen.provider
                 key = (provider.url, provider.legacy_forwarding)
-                part = self.forwarded.setdefault(key, _Part(provider.legacy_forwarding))
+                part = self.forwarded.setdefault(key, _Part(provider))
                 part.add(chosen, named, name, value)
         if own.attributes:
             self.own.append((own, named))
@@ -179,10 +180,11 @@ class _Report:
 
 async def _forward(relay: Relay, part: _Part, report: _Report) -> None:
     updates = list(part.updates.values())
-    operation = messages.LEGACY_UPDATE if part.legacy else messages.UPDATE
-    body = messages.encode_update(updates, part.legacy)
-    forward = Forward(part.registrations, operation, {}, body)
-    refused = await relay.ask(forward, _Reading(part.legacy, updates))
+    legacy = part.provider.legacy_forwarding
+    operation = messages.LEGACY_UPDATE if legacy else messages.UPDATE
+    body = messages.encode_update(updates, legacy)
+    forward = Forward(part.provider.url, part.registrations, operation, {}, body)
+    refused = await relay.ask(forward, _Reading(legacy, updates))
     for update in updates:
         names = [
             name for name in update.attributes if refused is None or (update.id, name) in refused

@@ -8,6 +8,7 @@ from broker.http.routing import Resource, Routes
 from broker.http.v1.entities import EntityRoutes
 from broker.http.v1.errors import refuse_status, refuse_with_code
 from broker.http.v1.queries import QueryRoutes
+from broker.http.v1.registry_routes import make_registry_routes
 from broker.http.v1.updates import UpdateRoutes
 
 
@@ -20,6 +21,7 @@ def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
         *_context_routes("/v1", updates, queries, entities),
         *_context_routes("/NGSI10", updates, queries, entities),
         *_context_routes("/ngsi10", updates, queries, entities),
+        *make_registry_routes(engine),
     ]
 
 

@@ -31,6 +31,7 @@ from broker.tenant import Tenant
 from broker.update import (
     PLAIN_UPDATE,
     UPDATE_RULES,
+    V1_UPDATE,
     EntityChange,
     UpdateOptions,
     compute_change,
@@ -58,6 +59,7 @@ from ngsi.model import (
 )
 from ngsi.subscription import Subscription
 from ngsi.syntax import MAX_IDENTITY_LENGTH
+from ngsi.v1.autocast import cast
 from ngsi.v2.entities import WRONG_EXPIRY
 
 ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
@@ -71,10 +73,14 @@ _UPDATE: Final = UpdateAction.UPDATE
 
 
 class Outcome(NamedTuple):
-    """What became of an update of one entity; `error` if nothing of it was done."""
+    """What became of an update of one entity; `error` if nothing of it was done.
+
+    `is_new` is whether there was no such entity before.
+    """
 
     id: str
     type: str
+    is_new: bool
     shortfall: Shortfall | None = None
     error: NgsiError | None = None
 
@@ -95,11 +101,13 @@ class Engine:
         delivery_rules: DeliveryRules,
         deprecations: Deprecations,
         multi_location: bool = False,
+        v1_autocast: bool = False,
     ) -> None:
         self.deprecations = deprecations
         self._journal = journal
         self._clock = clock
         self._tenants: dict[str, Tenant] = {}
+        self._casts = v1_autocast
         self._location_rule = LocationRule(several=multi_location)
         self._publisher = Publisher(journal, notifier, clock, rules, delivery_rules, self._tenants)
         self._kernel = UpdateKernel(
@@ -297,23 +305,61 @@ class Engine:
         An attribute without a type or value keeps those that it has; a new one gets "". Raises
         as `update`.
         """
+        is_complete = not self._casts and all(
+            given.type is not None and given.value is not None and given.metadata is None
+            for given in update.attributes.values()
+        )
+        if is_complete and self._is_done_ordinarily(origin, update, action, PLAIN_UPDATE):
+            entity = self._tenants[origin.tenant].entities.by_id[update.id]
+            assert isinstance(entity, Entity)
+            return [Outcome(update.id, entity.type, is_new=False)]
         tenant = self.tenant(origin.tenant)
         scope = origin.scope.for_update()
         found = tenant.entities.find(update.id, update.type, scope)
         outcomes = []
-        for entity in found or (None,):
-            filled = _fill(update, entity)
-            shortfall: Shortfall | None = None
-            error: NgsiError | None = None
+        for one in found or (None,):
+            filled = self._fill(update, one)
+            is_new = one is None
+            outcome = Outcome(update.id, filled.type or "", is_new)
             self._journal.admit()
             try:
-                one = [] if entity is None else [entity]
-                shortfall = self._update_one(tenant, origin, filled, one, action, PLAIN_UPDATE)
-            except NgsiError as failure:
-                error = failure
-            entity_type = filled.type or ""
-            outcomes.append(Outcome(update.id, entity_type, shortfall, error))
+                it = [] if one is None else [one]
+                shortfall = self._update_one(tenant, origin, filled, it, action, V1_UPDATE)
+                outcomes.append(outcome._replace(shortfall=shortfall))
+            except NgsiError as error:
+                outcomes.append(outcome._replace(error=error))
         return outcomes
+
+    def fill_update(self, origin: Origin, update: EntityUpdate) -> EntityUpdate:
+        """The update with the types and values that it leaves out, as `update_matching` has it."""
+        found = self.tenant(origin.tenant).entities.find(
+            update.id, update.type, origin.scope.for_update()
+        )
+        attributes = self._fill(update, found[0] if found else None).attributes
+        return EntityUpdate(update.id, update.type, attributes)
+
+    def _fill(self, update: EntityUpdate, entity: Entity | None) -> EntityUpdate:
+        current = {} if entity is None else entity.attributes
+        attributes = update.attributes
+        if self._casts or any(
+            given.type is None or given.value is None for given in attributes.values()
+        ):
+            attributes = {
+                name: self._fill_attribute(given, current.get(name))
+                for name, given in attributes.items()
+            }
+        entity_type = (update.type or "") if entity is None else entity.type
+        return EntityUpdate(update.id, entity_type, attributes)
+
+    def _fill_attribute(self, given: AttributeUpdate, former: Attribute | None) -> AttributeUpdate:
+        attribute_type, value = given.type, given.value
+        if attribute_type is None:
+            attribute_type = "" if former is None else former.type
+        if value is None:
+            value = "" if former is None else former.value
+        elif self._casts:
+            value = cast(attribute_type, value)
+        return AttributeUpdate(attribute_type, value, given.metadata)
 
     def _is_done_ordinarily(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
@@ -383,7 +429,7 @@ class Engine:
                 raise TooManyResults
             if action is not _APPEND and action is not _APPEND_STRICT:
                 return Shortfall(update)
-            self._create(tenant, origin, update)
+            self._create(tenant, origin, update, options)
             return None
         entity = found[0]
         if action is _DELETE and not update.attributes:
@@ -392,17 +438,19 @@ class Engine:
         now = self._clock()
         change = compute_change(entity.attributes, update.attributes, action, options, now)
         if tenant.subscriptions:
-            self._apply_and_publish(tenant, origin, entity, change, action, now)
+            self._apply_and_publish(tenant, origin, entity, change, action, options, now)
         elif change.is_stored:
-            self._apply(tenant, entity, change, action, now)
+            self._apply(tenant, entity, change, action, options, now)
         if change.is_complete:
             return None
         return Shortfall(update, change.missing, change.existing)
 
-    def _create(self, tenant: Tenant, origin: Origin, update: EntityUpdate) -> None:
+    def _create(
+        self, tenant: Tenant, origin: Origin, update: EntityUpdate, options: UpdateOptions
+    ) -> None:
         now = self._clock()
         attributes = compute_change({}, update.attributes, _APPEND, PLAIN_UPDATE, now).attributes
-        locations = self._location_rule.locate_new(attributes)
+        locations = self._location_rule.locate_new(attributes, options.location_by_metadata)
         self._note_locations(locations, attributes)
         expires = _expiry(attributes)
         entity = Entity(
@@ -454,13 +502,14 @@ class Engine:
         entity: Entity,
         change: EntityChange,
         action: UpdateAction,
+        options: UpdateOptions,
         now: float,
     ) -> None:
         if not change.is_update:
             return
         change.keep_former()
         if change.is_stored:
-            self._apply(tenant, entity, change, action, now)
+            self._apply(tenant, entity, change, action, options, now)
         self._publish(tenant, origin, entity, change)
 
     def _publish(
@@ -479,14 +528,23 @@ class Engine:
         self._publisher.publish(tenant, origin, event)
 
     def _apply(
-        self, tenant: Tenant, entity: Entity, change: EntityChange, action: UpdateAction, now: float
+        self,
+        tenant: Tenant,
+        entity: Entity,
+        change: EntityChange,
+        action: UpdateAction,
+        options: UpdateOptions,
+        now: float,
     ) -> None:
+        by_metadata = options.location_by_metadata
         names: Collection[str] = entity.locations
         moved: Locations | None = None
         expires = entity.expires
-        if change.concerns(GEO_TYPES, DATE_EXPIRES, entity.locations):
-            if touches_location(entity, change):
-                names = moved = self._location_rule.locate_changed(entity, change, action)
+        if by_metadata or change.concerns(GEO_TYPES, DATE_EXPIRES, entity.locations):
+            if touches_location(entity, change, by_metadata):
+                names = moved = self._location_rule.locate_changed(
+                    entity, change, action, by_metadata
+                )
                 self._note_locations(moved, change.touched)
             if change.names(DATE_EXPIRES):
                 expires = _expiry(change.attributes)
@@ -574,27 +632,6 @@ class Engine:
         """Whether requests to the tenant may have to be forwarded to context providers."""
         tenant = self._tenants.get(tenant_name)
         return tenant is not None and bool(tenant.registrations)
-
-
-def _fill(update: EntityUpdate, entity: Entity | None) -> EntityUpdate:
-    """The update with what its attributes keep."""
-    current = {} if entity is None else entity.attributes
-    attributes = update.attributes
-    if any(given.type is None or given.value is None for given in attributes.values()):
-        attributes = {
-            name: _fill_attribute(given, current.get(name)) for name, given in attributes.items()
-        }
-    entity_type = (update.type or "") if entity is None else entity.type
-    return EntityUpdate(update.id, entity_type, attributes)
-
-
-def _fill_attribute(given: AttributeUpdate, former: Attribute | None) -> AttributeUpdate:
-    attribute_type, value = given.type, given.value
-    if attribute_type is None:
-        attribute_type = "" if former is None else former.type
-    if value is None:
-        value = "" if former is None else former.value
-    return AttributeUpdate(attribute_type, value, given.metadata)
 
 
 def _maybe_ordinary(action: UpdateAction, options: UpdateOptions) -> bool:

@@ -27,6 +27,7 @@ from ngsi.model import (
     Metadata,
     default_type,
 )
+from ngsi.v1.document import as_text
 from ngsi.v2.document import normalize
 from ngsi.v2.entities import decode_entity_object
 from ngsi.v2.fields import render_selector
@@ -195,7 +196,7 @@ def _iterate_legacy_entities(document: Any) -> Iterator[Entity]:
         attributes = {}
         for item in _dicts(element.get("attributes", [])):
             name = _read_text(item, "name", "attribute")
-            value = normalize(item.get("value"), unrestricted=True)
+            value = as_text(item.get("value", ""))
             attributes[name] = Attribute(
                 _read_type(item) or default_type(value), value, _read_metadata(item), 0.0, 0.0
             )

@@ -38,9 +38,11 @@ class UpdateOptions:
 
     override_metadata: bool = False
     forced: bool = False  # forcedUpdate: count as a change what is none
+    location_by_metadata: bool = False  # NGSIv1: metadata location=WGS84 makes a location
 
 
 PLAIN_UPDATE: Final = UpdateOptions()
+V1_UPDATE: Final = UpdateOptions(location_by_metadata=True)
 
 
 def compute_change(

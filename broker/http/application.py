@@ -111,8 +111,8 @@ def make_application(
     """The application with these routes; `look_around` is that of `Transport`."""
     application = web.Application(client_max_size=front.max_body_bytes)
     transport = Transport(front, look_around)
-    for path, own_handlers, refuse in routes:
-        handlers = dict(own_handlers)
+    for served in routes:
+        path, handlers = served.path, dict(served.handlers)
         methods = _ALLOWED.get(path, ", ".join(handlers))
         fallback = _refuse_method(methods)
         if front.cors.is_on and is_shared(path):
@@ -127,11 +127,11 @@ def make_application(
         for spelling in spellings:
             resource = application.router.add_resource(spelling)
             for method, handler in handlers.items():
-                route = Route(method, path, handler, refuse)
+                route = Route(method, served, handler)
                 resource.add_route(method, transport.wrap(route), expect_handler=_continue)
-            refusal = Route("", path, fallback, refuse)
+            refusal = Route("", served, fallback)
             resource.add_route("*", transport.wrap(refusal), expect_handler=_continue)
-    unmatched = Route("", UNMATCHED, _refuse_path)
+    unmatched = Route("", Resource(UNMATCHED, {}), _refuse_path)
     application.router.add_route(
         "*", "/{path:.*}", transport.wrap(unmatched), expect_handler=_continue
     )

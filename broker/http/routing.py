@@ -27,10 +27,11 @@ class Resource(NamedTuple):
     path: str
     handlers: Mapping[str, Handler]
     refuse: ErrorReply = reply_error
+    refuse_unjudged: ErrorReply | None = None  # for a bad service path or parameter; as `refuse`
 
     def route(self, method: str) -> Route:
         """The route of one of the methods."""
-        return Route(method, self.path, self.handlers[method], self.refuse)
+        return Route(method, self, self.handlers[method])
 
 
 Routes: TypeAlias = list[Resource]
@@ -39,12 +40,11 @@ Routes: TypeAlias = list[Resource]
 class Route:
     """One method of a path, "" for all others; `path` names it where requests are counted."""
 
-    __slots__ = ("handler", "path", "reads_body", "refuse")
+    __slots__ = ("handler", "path", "reads_body", "refuse", "refuse_unjudged")
 
-    def __init__(
-        self, method: str, path: str, handler: Handler, refuse: ErrorReply = reply_error
-    ) -> None:
-        self.path = path
+    def __init__(self, method: str, resource: Resource, handler: Handler) -> None:
+        self.path = resource.path
         self.handler = handler
         self.reads_body = method in WITH_BODY
-        self.refuse = refuse
+        self.refuse = resource.refuse
+        self.refuse_unjudged = resource.refuse_unjudged or resource.refuse

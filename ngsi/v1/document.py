@@ -137,6 +137,17 @@ def read_value(value: Any) -> Any:
     return _read_compound(value, 0)
 
 
+def as_text(value: Any) -> Any:
+    """The value as NGSIv1 has it, from one that another broker wrote: of strings alone."""
+    if type(value) is dict and value:
+        return {name: as_text(member) for name, member in value.items()}
+    if type(value) is list and value:
+        return [as_text(item) for item in value]
+    if type(value) is int or type(value) is float:
+        return orjson.dumps(value).decode()
+    return "" if type(value) is dict or type(value) is list else _as_text(value)
+
+
 def _read_compound(value: Any, depth: int) -> Any:
     if depth > MAX_NESTING:
         raise BadRequest(_TOO_DEEP)

@@ -96,11 +96,19 @@ def select(
 
 
 def select_attributes(entity: Entity, wanted: tuple[str, ...]) -> Iterable[tuple[str, Attribute]]:
-    """The attributes of an entity that are asked for, all if none is named."""
-    attributes = entity.attributes
-    if not wanted:
-        return attributes.items()
-    return [(name, attributes[name]) for name in wanted if name in attributes]
+    """The attributes of an entity that are asked for, all if none is named.
+
+    Those of this broker come in the order of their names, as Orion 3 has them of its database.
+    """
+    shown = [item for item in entity.attributes.items() if not wanted or item[0] in wanted]
+    shown.sort(key=_database_order)
+    return shown
+
+
+def _database_order(item: tuple[str, Attribute]) -> tuple[bool, str]:
+    name, attribute = item
+    is_foreign = not attribute.created  # of a context provider
+    return is_foreign, "" if is_foreign else name
 
 
 def render_element_answer(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+import orjson
+
+from _native.context_elements import ElementDecoder
 from ngsi.errors import BadRequest
 from ngsi.model import AttributeUpdate, EntityUpdate, UpdateAction
+from ngsi.syntax import MAX_IDENTIFIER_LENGTH, has_forbidden
 from ngsi.v1.document import COMPOUND, TEXT, load_document
 from ngsi.v1.elements import (
     ATTRIBUTE_FIELDS,
@@ -35,11 +39,31 @@ _ACTIONS: Final = {
     "APPEND_STRICT": UpdateAction.APPEND_STRICT,
     "REPLACE": UpdateAction.REPLACE,
 }
+_PLAIN: Final = ElementDecoder(has_forbidden=has_forbidden, max_length=MAX_IDENTIFIER_LENGTH)
 ACTION_NAMES: Final = {action: name for name, action in _ACTIONS.items()}
 
 
 def decode_update(body: bytes) -> tuple[UpdateAction, list[Element]]:
     """The action and the context elements of updateContext; raises BadRequest."""
+    return _decode_plain(body) or _decode_update(body)
+
+
+def _decode_plain(body: bytes) -> tuple[UpdateAction, list[Element]] | None:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if type(document) is not dict or document.keys() != _UPDATE_FIELDS.keys():
+        return None
+    name = document["updateAction"]
+    action = _ACTIONS.get(name) if type(name) is str else None
+    updates = _PLAIN.decode(document["contextElements"])
+    if action is None or not updates:
+        return None
+    return action, [Element(update) for update in updates]
+
+
+def _decode_update(body: bytes) -> tuple[UpdateAction, list[Element]]:
     document = load_document(body, _UPDATE_FIELDS)
     elements = document.get("contextElements")
     if not elements:

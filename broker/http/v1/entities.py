@@ -28,6 +28,7 @@ from ngsi.v1.status import (
     OK,
     STATUS_OK,
     StatusCode,
+    status_of,
 )
 from ngsi.v1.updates import ElementStatus, decode_attribute_body, decode_element_body
 
@@ -63,12 +64,17 @@ class EntityRoutes:
 
     async def get(self, call: Call) -> Reply:
         """GET of one entity, or of its attributes."""
-        page = await self._queries.find(call, _ask(call, entity_id=call.captures["id"]))
-        if page.entities:
-            return reply_json(render_element_answer(page.entities[0], (), is_as_object(call)))
         entity_id = call.captures["id"]
         status = StatusCode(CONTEXT_ELEMENT_NOT_FOUND, f"Entity id: /{entity_id}/")
-        element = render_entity_id(entity_id, _read_type(call))
+        try:
+            page = await self._queries.find(call, _ask(call, entity_id=entity_id))
+        except BadRequest as error:
+            status = status_of(error)
+        else:
+            if page.entities:
+                return reply_json(render_element_answer(page.entities[0], (), is_as_object(call)))
+        entity_type = call.captures.get("type") or call.parameters.get(ENTITY_TYPE)
+        element = render_entity_id(entity_id, entity_type)
         return reply_json({"contextElement": element, "statusCode": status.render()})
 
     async def get_attribute(self, call: Call) -> Reply:
@@ -103,14 +109,15 @@ class EntityRoutes:
         entity_id, entity_type = given_id or entity_id, given_type or entity_type
         if not entity_id:
             raise BadRequest("invalid request: mandatory entityId::id missing")
-        element = Element(EntityUpdate(entity_id, entity_type or None, update.attributes))
+        element = Element(EntityUpdate(entity_id, entity_type or _no_type(call), update.attributes))
         as_object = is_as_object(call)
 
         def render(outcomes: list[ElementStatus]) -> dict[str, Any]:
             document = _render_responses(outcomes[0], as_object)
             if "errorCode" in document:
                 return document
-            return {**render_entity_id(entity_id, entity_type), **document}
+            updated = outcomes[0].update
+            return {**render_entity_id(updated.id, updated.type), **document}
 
         return self._updates.run(call, [element], UpdateAction.APPEND, render)
 
@@ -118,7 +125,7 @@ class EntityRoutes:
         """PUT of an entity or of its attributes."""
         _, _, update = decode_element_body(call.content())
         element = Element(
-            EntityUpdate(call.captures["id"], _read_type(call) or None, update.attributes)
+            EntityUpdate(call.captures["id"], _read_type(call) or _no_type(call), update.attributes)
         )
         as_object = is_as_object(call)
         return self._updates.run(
@@ -149,7 +156,7 @@ class EntityRoutes:
     def _run(
         self, call: Call, attributes: dict[str, AttributeUpdate], action: UpdateAction
     ) -> Answer:
-        update = EntityUpdate(call.captures["id"], _read_type(call) or None, attributes)
+        update = EntityUpdate(call.captures["id"], _read_type(call) or _no_type(call), attributes)
 
         def render(outcomes: list[ElementStatus]) -> dict[str, Any]:
             status = outcomes[0].status
@@ -182,6 +189,11 @@ def _read_type(call: Call) -> str:
     if asked and asked != in_path:
         raise BadRequest(_OTHER_TYPE)
     return in_path
+
+
+def _no_type(call: Call) -> str | None:
+    """What stands for no type: any, or with !exist=entity::type only none."""
+    return "" if call.parameters.get("!exist") == ENTITY_TYPE else None
 
 
 def _ask(

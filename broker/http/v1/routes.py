@@ -6,7 +6,7 @@ from broker.engine import Engine
 from broker.forwarding import Forwarding
 from broker.http.routing import Resource, Routes
 from broker.http.v1.entities import EntityRoutes
-from broker.http.v1.errors import refuse_status, refuse_with_code
+from broker.http.v1.errors import refuse, refuse_status, refuse_with_code
 from broker.http.v1.queries import QueryRoutes
 from broker.http.v1.registry_routes import make_registry_routes
 from broker.http.v1.updates import UpdateRoutes
@@ -30,35 +30,36 @@ def _context_routes(
 ) -> Routes:
     """The routes of NGSI10 below a root path."""
     entity = {
+        "POST": entities.append,
         "GET": entities.get,
         "PUT": entities.update,
-        "POST": entities.append,
         "DELETE": entities.delete,
     }
     attribute = {
+        "POST": entities.append_attribute,
         "GET": entities.get_attribute,
         "PUT": entities.update_attribute,
-        "POST": entities.append_attribute,
         "DELETE": entities.delete_attribute,
     }
     one, typed = f"{root}/contextEntities/{{id}}", f"{root}/contextEntities/type/{{type}}/id/{{id}}"
     of_type = f"{root}/contextEntityTypes/{{type}}"
     return [
-        Resource(f"{root}/updateContext", {"POST": updates.update}, refuse_with_code),
-        Resource(f"{root}/queryContext", {"POST": queries.query}, refuse_with_code),
+        Resource(f"{root}/updateContext", {"POST": updates.update}, refuse_with_code, refuse),
+        Resource(f"{root}/queryContext", {"POST": queries.query}, refuse_with_code, refuse),
         Resource(
             f"{root}/contextEntities",
             {"GET": entities.list, "POST": entities.append},
             refuse_with_code,
+            refuse,
         ),
-        Resource(f"{typed}/attributes/{{name}}", attribute, refuse_status),
-        Resource(typed, entity, refuse_with_code),
-        Resource(f"{one}/attributes/{{name}}", attribute, refuse_status),
-        Resource(f"{one}/attributes", entity, refuse_with_code),
-        Resource(one, entity, refuse_with_code),
+        Resource(f"{typed}/attributes/{{name}}", attribute, refuse_status, refuse),
+        Resource(typed, entity, refuse_with_code, refuse),
+        Resource(f"{one}/attributes/{{name}}", attribute, refuse_status, refuse),
+        Resource(f"{one}/attributes", entity, refuse_with_code, refuse),
+        Resource(one, entity, refuse_with_code, refuse),
         Resource(
             f"{of_type}/attributes/{{name}}", {"GET": entities.list_of_type}, refuse_with_code
         ),
-        Resource(f"{of_type}/attributes", {"GET": entities.list_of_type}, refuse_with_code),
-        Resource(of_type, {"GET": entities.list_of_type}, refuse_with_code),
+        Resource(f"{of_type}/attributes", {"GET": entities.list_of_type}, refuse_with_code, refuse),
+        Resource(of_type, {"GET": entities.list_of_type}, refuse_with_code, refuse),
     ]

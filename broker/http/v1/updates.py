@@ -6,7 +6,12 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from broker.engine import Engine, Outcome
-from broker.forwarded_update import FORWARDED_ACTIONS, update_everywhere
+from broker.forwarded_update import (
+    FORWARDED_ACTIONS,
+    ForwardingFailure,
+    UpdatedPart,
+    update_everywhere,
+)
 from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_json
@@ -63,18 +68,17 @@ class UpdateRoutes:
     ) -> Reply:
         outcomes: list[ElementStatus] = []
         for element in elements:
-            update = element.update
+            update = self._engine.fill_update(call.origin, element.update)
             try:
-                is_done = await update_everywhere(
+                parts = await update_everywhere(
                     self._forwarding, call, [update], action, PLAIN_UPDATE
                 )
+            except ForwardingFailure as error:
+                parts = error.parts
             except NgsiError as error:
                 outcomes.append(ElementStatus(update, status_of(error)))
                 continue
-            if is_done:
-                outcomes.append(ElementStatus(update, STATUS_OK))
-            else:
-                outcomes += self.apply(call, element, action)
+            outcomes += _join(parts) if parts else self.apply(call, element, action)
         return self._reply(render(outcomes))
 
     def _reply(self, document: dict[str, Any]) -> Reply:
@@ -112,7 +116,22 @@ class UpdateRoutes:
 
 def is_as_object(call: Call) -> bool:
     """Whether the attributes of the answer are to be an object."""
-    return call.parameters.get("attributesFormat") == "object"
+    parameters = call.parameters
+    return "object" in (parameters.get("attributeFormat"), parameters.get("attributesFormat"))
+
+
+def _join(parts: list[UpdatedPart]) -> list[ElementStatus]:
+    """What this broker and providers did of a context element, and what nobody did."""
+    joined: dict[bool, ElementStatus] = {}
+    for update, is_done in parts:
+        known = joined.get(is_done)
+        if known is not None:
+            known.update.attributes.update(update.attributes)
+            continue
+        status = STATUS_OK if is_done else StatusCode(CONTEXT_ELEMENT_NOT_FOUND, update.id)
+        copy = EntityUpdate(update.id, update.type, dict(update.attributes))
+        joined[is_done] = ElementStatus(copy, status)
+    return list(joined.values())
 
 
 def _describe(outcome: Outcome, update: EntityUpdate, action: UpdateAction) -> list[ElementStatus]:
@@ -137,19 +156,25 @@ def _describe(outcome: Outcome, update: EntityUpdate, action: UpdateAction) -> l
             for name, attribute in update.attributes.items()
             if name not in shortfall.existing
         }
-        done = ElementStatus(EntityUpdate(outcome.id, outcome.type, attributes), STATUS_OK)
+        done = []
+        if attributes:
+            update = EntityUpdate(outcome.id, outcome.type, attributes)
+            done = [ElementStatus(update, STATUS_OK)]
         names = ", ".join(shortfall.existing)
         details = f"one or more of the attributes in the request already exist: [ {names} ]"
         left = EntityUpdate(update.id, update.type, {})
-        return [done, ElementStatus(left, StatusCode(BAD_REQUEST, details))]
+        return [*done, ElementStatus(left, StatusCode(BAD_REQUEST, details))]
     return [ElementStatus(shown, StatusCode(CONTEXT_ELEMENT_NOT_FOUND, update.id))]
 
 
 def _status(outcome: Outcome, error: NgsiError, action: UpdateAction) -> StatusCode:
     if not isinstance(error, BadRequest):
         return status_of(error)
-    details = (
-        f"action: {ACTION_NAMES[action]} - entity: [{outcome.id}, {outcome.type}] - "
-        f"{error.description}"
-    )
+    details = error.description
+    if outcome.is_new:
+        details = details.removeprefix("error parsing location attribute: ")
+    else:
+        details = (
+            f"action: {ACTION_NAMES[action]} - entity: [{outcome.id}, {outcome.type}] - {details}"
+        )
     return StatusCode(INVALID_PARAMETER, details)

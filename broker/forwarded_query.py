@@ -28,6 +28,7 @@ from ngsi.model import (
     ALTERATION_TYPE,
     DATE_CREATED,
     DATE_MODIFIED,
+    DEFAULT_ENTITY_TYPE,
     SERVICE_PATH,
     Attribute,
     Entity,
@@ -196,7 +197,7 @@ class _Plan:
         )
         if not provisions:
             return
-        selector = EntitySelector(id=entity.id, type=entity.type)
+        selector = EntitySelector(id=entity.id, type=entity.type or None)
         present = entity.attributes
 
         def complete(provision: Provision, names: list[str]) -> None:
@@ -278,7 +279,7 @@ class _Page:
         self._entities = own.entities
         self._places: dict[tuple[str, str], int] = {}
         for place, entity in enumerate(own.entities):
-            self._places.setdefault((entity.id, entity.type), place)
+            self._places.setdefault(_identify(entity), place)
         self._total = own.total or 0
         self._skipped: set[EntitySelector] = set()
         self.room = query.limit - len(own.entities)
@@ -297,7 +298,7 @@ class _Page:
         if selector.id is None:
             return False
         if selector.type is not None:
-            return (selector.id, selector.type) in self._places
+            return (selector.id, selector.type or DEFAULT_ENTITY_TYPE) in self._places
         return any(entity_id == selector.id for entity_id, _ in self._places)
 
     def is_past(self, selector: EntitySelector) -> bool:
@@ -305,21 +306,24 @@ class _Page:
         return selector in self._skipped
 
     def matches(self, entity: Entity) -> bool:
-        """Whether a provider's entity was asked for by the client."""
+        """Whether a provider's entity was asked for by the client; one without a type may be of
+        any."""
         selectors = self._query.selectors
-        return not selectors or any(item.matches(entity.id, entity.type) for item in selectors)
+        return not selectors or any(
+            item.matches(entity.id, entity.type or item.type or "") for item in selectors
+        )
 
     def complete(self, batch: _Batch) -> None:
         """Add attributes to entities of the page."""
         for entity in batch.entities:
-            place = self._places.get((entity.id, entity.type))
+            place = self._places.get(_identify(entity))
             if place is not None:
                 self._merge(place, entity.attributes)
 
     def extend(self, ask: _Ask, batch: _Batch) -> None:
         """Add entities to the page, and to the count."""
         for entity in batch.entities:
-            key = (entity.id, entity.type)
+            key = _identify(entity)
             place = self._places.get(key)
             if place is not None:
                 self._merge(place, entity.attributes)
@@ -350,6 +354,11 @@ class _Page:
                 entity.modified,
                 entity.sequence,
             )
+
+
+def _identify(entity: Entity) -> tuple[str, str]:
+    """What makes entities of here and of providers the same."""
+    return entity.id, entity.type or DEFAULT_ENTITY_TYPE
 
 
 async def _run(relay: Relay, ask: _Ask, page: _Page) -> None:

@@ -78,10 +78,11 @@ class RegistrationRoutes:
         engine, spelling = self._engine, self._spelling
         if len(call.origin.scope.paths) > 1:
             raise BadRequest("more than one service path for notification")
+        home = call.origin.scope.for_update().home
         registration_id = request.registration_id
         if registration_id is None:
             registration_id = engine.new_id()
-        elif not self._is_known(call, registration_id) and spelling is Spelling.ORION:
+        elif not self._is_known(call, registration_id, home) and spelling is Spelling.ORION:
             status = StatusCode(CONTEXT_ELEMENT_NOT_FOUND, f"registration id: /{registration_id}/")
             return reply_json(
                 {
@@ -91,7 +92,7 @@ class RegistrationRoutes:
             )
         registration = Registration(
             registration_id,
-            call.origin.scope.home,
+            home,
             request.parts,
             expires=find_end(time.time(), request.duration_s),
         )
@@ -105,12 +106,12 @@ class RegistrationRoutes:
             document["errorCode"] = render_status(StatusCode(OK), spelling)
         return reply_json(document)
 
-    def _is_known(self, call: Call, registration_id: str) -> bool:
+    def _is_known(self, call: Call, registration_id: str, service_path: str) -> bool:
         try:
             former = self._engine.registry.get(call.origin.tenant, registration_id)
         except NotFound:
             return False
-        return former.service_path == call.origin.scope.home
+        return former.service_path == service_path
 
     def _find(self, call: Call, query: AvailabilityQuery) -> Reply:
         found = self._engine.registry.discover(call.origin, query)

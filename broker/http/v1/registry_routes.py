@@ -8,6 +8,7 @@ from broker.engine import Engine
 from broker.http.routing import ErrorReply, Resource, Routes
 from broker.http.v1.availability import AvailabilityRoutes
 from broker.http.v1.errors import (
+    refuse,
     refuse_availability,
     refuse_in_fogflow,
     refuse_registration,
@@ -55,8 +56,8 @@ def _registry_routes(root: str, engine: Engine, spelling: Spelling) -> Routes:
     availability = AvailabilityRoutes(engine, spelling)
     refusals = _REFUSALS[spelling]
     convenience = RegistrationRoutes(engine, Spelling.ORION)
-    of_entity = {"GET": convenience.discover_entity, "POST": convenience.register_entity}
-    of_type = {"GET": convenience.discover_type, "POST": convenience.register_entity}
+    of_entity = {"POST": convenience.register_entity, "GET": convenience.discover_entity}
+    of_type = {"POST": convenience.register_entity, "GET": convenience.discover_type}
     typed = f"{root}/contextEntities/type/{{type}}/id/{{id}}"
     named = f"{root}/contextEntities/{{id}}"
     types = f"{root}/contextEntityTypes/{{type}}"
@@ -69,11 +70,11 @@ def _registry_routes(root: str, engine: Engine, spelling: Spelling) -> Routes:
     )
     return [
         *(
-            Resource(f"{root}/{name}", {"POST": handler}, refuse)
-            for name, handler, refuse in operations
+            Resource(f"{root}/{name}", {"POST": handler}, tell, refuse)
+            for name, handler, tell in operations
         ),
         *(
-            Resource(f"{path}{below}", handlers, refuse_with_code)
+            Resource(f"{path}{below}", handlers, refuse_with_code, refuse)
             for path, handlers in ((typed, of_entity), (named, of_entity), (types, of_type))
             for below in ("/attributes/{name}", "/attributes", "")
         ),

@@ -9,6 +9,7 @@ from broker.http.v1.entities import EntityRoutes
 from broker.http.v1.errors import refuse, refuse_status, refuse_with_code
 from broker.http.v1.queries import QueryRoutes
 from broker.http.v1.registry_routes import make_registry_routes
+from broker.http.v1.types import TypeRoutes
 from broker.http.v1.updates import UpdateRoutes
 
 
@@ -17,11 +18,14 @@ def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
     updates = UpdateRoutes(engine, forwarding)
     queries = QueryRoutes(engine, forwarding)
     entities = EntityRoutes(updates, queries)
+    types = TypeRoutes(engine)
     return [
         *_context_routes("/v1", updates, queries, entities),
         *_context_routes("/NGSI10", updates, queries, entities),
         *_context_routes("/ngsi10", updates, queries, entities),
         *make_registry_routes(engine),
+        Resource("/v1/contextTypes", {"GET": types.list}, refuse),
+        Resource("/v1/contextTypes/{type}", {"GET": types.get}, refuse),
     ]
 
 

@@ -282,6 +282,7 @@ class _Page:
             self._places.setdefault(_identify(entity), place)
         self._total = own.total or 0
         self._skipped: set[EntitySelector] = set()
+        self.is_whole = True  # whether every provider gave an answer so far
         self.room = query.limit - len(own.entities)
         self.skip = 0 if own.entities else max(0, query.offset - self._total)
 
@@ -291,7 +292,8 @@ class _Page:
         return self.room > 0 or self._query.count
 
     def result(self) -> EntityPage:
-        return EntityPage(self._entities, self._total if self._query.count else None)
+        total = self._total if self._query.count else None
+        return EntityPage(self._entities, total, is_whole=self.is_whole)
 
     def holds(self, selector: EntitySelector) -> bool:
         """Whether the one entity that the selector names is on the page."""
@@ -418,7 +420,10 @@ async def _send(
         {} if legacy else {"limit": str(limit), "offset": str(skip), "options": "count"},
         messages.encode_query(selectors, attributes, legacy),
     )
-    return await relay.ask(forward, read)
+    batch = await relay.ask(forward, read)
+    if batch is None:
+        page.is_whole = False
+    return batch
 
 
 def _with_type(offer: Offer) -> EntitySelector:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from broker import provider_messages as messages
@@ -26,11 +27,21 @@ from ngsi.registration import ContextProvider, ForwardingMode, Provision, Regist
 FORWARDED_ACTIONS: Final = frozenset({UpdateAction.UPDATE, UpdateAction.REPLACE})
 
 
+class Fate(Enum):
+    """What became of a part of an update."""
+
+    DONE = auto()
+    REFUSED = auto()  # by who was asked, or nobody has it
+    UNREACHED = auto()  # the provider did not answer
+    MISUNDERSTOOD = auto()  # the provider's answer says nothing of it
+    NOT_ASKED = auto()  # the limit of forwarded requests was reached
+
+
 class UpdatedPart(NamedTuple):
-    """A part of an update, and whether it was done."""
+    """A part of an update, and what became of it."""
 
     update: EntityUpdate
-    is_done: bool
+    fate: Fate
 
 
 class ForwardingFailure(NotFound):
@@ -178,12 +189,19 @@ class _Report:
     def add_success(self, update: EntityUpdate, attributes: dict[str, AttributeUpdate]) -> None:
         """These attributes of the entity were updated."""
         self.has_success = True
-        self.parts.append(UpdatedPart(EntityUpdate(update.id, update.type, attributes), True))
+        part = EntityUpdate(update.id, update.type, attributes)
+        self.parts.append(UpdatedPart(part, Fate.DONE))
 
-    def add_failures(self, update: EntityUpdate, attributes: dict[str, AttributeUpdate]) -> None:
+    def add_failures(
+        self,
+        update: EntityUpdate,
+        attributes: dict[str, AttributeUpdate],
+        fate: Fate = Fate.REFUSED,
+    ) -> None:
         """These attributes of the entity were not updated."""
         names = attributes.keys()
-        self.parts.append(UpdatedPart(EntityUpdate(update.id, update.type, attributes), False))
+        part = EntityUpdate(update.id, update.type, attributes)
+        self.parts.append(UpdatedPart(part, fate))
         listed = self._failures.setdefault((update.id, update.type or ""), {})
         listed.update(dict.fromkeys(names))
 
@@ -209,7 +227,13 @@ async def _forward(relay: Relay, part: _Part, report: _Report) -> None:
     operation = messages.LEGACY_UPDATE if legacy else messages.UPDATE
     body = messages.encode_update(updates, legacy)
     forward = Forward(part.provider.url, part.registrations, operation, {}, body)
-    refused = await relay.ask(forward, _Reading(legacy, updates))
+    reading = _Reading(legacy, updates)
+    fate = Fate.REFUSED
+    if relay.is_spent:
+        fate = Fate.NOT_ASKED
+    refused = await relay.ask(forward, reading)
+    if refused is None and fate is Fate.REFUSED:
+        fate = Fate.MISUNDERSTOOD if reading.has_begun else Fate.UNREACHED
     for update in updates:
         failed: dict[str, AttributeUpdate] = {}
         done: dict[str, AttributeUpdate] = {}
@@ -217,7 +241,7 @@ async def _forward(relay: Relay, part: _Part, report: _Report) -> None:
             is_refused = refused is None or (update.id, name) in refused
             (failed if is_refused else done)[name] = attribute
         if failed:
-            report.add_failures(update, failed)
+            report.add_failures(update, failed, fate)
         if done:
             report.add_success(update, done)
 
@@ -228,8 +252,10 @@ class _Reading:
 
     legacy: bool
     updates: list[EntityUpdate]
+    has_begun: bool = False
 
     async def __call__(self, answer: ProviderAnswer) -> frozenset[tuple[str, str]]:
+        self.has_begun = True
         if self.legacy:
             return frozenset(messages.find_refused(answer.body, self.updates))
         if answer.status == messages.UPDATED:

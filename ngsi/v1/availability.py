@@ -21,6 +21,7 @@ from ngsi.availability import (
 from ngsi.errors import BadRequest
 from ngsi.model import EntitySelector
 from ngsi.registration import ContextRegistration
+from ngsi.urls import parse_url
 from ngsi.v1.document import SCOPE_VALUE, TEXT, load_document
 from ngsi.v1.elements import read_is_pattern
 from ngsi.v1.queries import ENTITY_FIELDS, decode_names
@@ -89,8 +90,8 @@ def decode_availability_subscription(
     query = _decode_query(document, spelling)
     if not query.selectors:
         raise BadRequest("empty entityId vector")
-    reference = document.get("reference", "")
-    if not reference:
+    reference = _read_reference(document)
+    if reference is None:
         raise BadRequest("Empty Reference")
     duration, seconds = read_duration(document, DEFAULT_DURATION)
     return SubscriptionRequest(None, query, reference, duration, seconds)
@@ -107,7 +108,7 @@ def decode_availability_update(
     return SubscriptionRequest(
         subscription_id,
         query if query.selectors else None,
-        document.get("reference", "") or None,
+        _read_reference(document),
         duration,
         seconds,
     )
@@ -117,6 +118,16 @@ def decode_availability_end(body: bytes, spelling: Spelling = Spelling.ORION) ->
     """The id in the body of unsubscribeContextAvailability; raises BadRequest."""
     document = load_document(body, {"subscriptionId": TEXT})
     return check_id(document.get("subscriptionId", ""), spelling)
+
+
+def _read_reference(document: dict[str, Any]) -> str | None:
+    text: str = document.get("reference", "")
+    if not text:
+        return None
+    url = parse_url(text)
+    if url is None or url.scheme not in ("http", "https"):
+        raise BadRequest("Invalid URL")
+    return text
 
 
 def _decode_query(document: dict[str, Any], spelling: Spelling) -> AvailabilityQuery:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from broker.engine import Engine
-from broker.http.routing import ErrorReply, Resource, Routes
+from broker.http.routing import ErrorReply, Handler, Resource, Routes
 from broker.http.v1.availability import AvailabilityRoutes
+from broker.http.v1.entity_registrations import EntityRegistrationRoutes
 from broker.http.v1.errors import (
     refuse,
     refuse_availability,
@@ -42,8 +43,12 @@ _REFUSALS: Final = {
 
 
 def make_registry_routes(engine: Engine) -> Routes:
-    """All routes of NGSI9 over one engine."""
+    """All routes of NGSI9 over one engine; FogFlow's brokers have one of theirs in upper case."""
+    by_entity = EntityRegistrationRoutes(engine)
+    of_entity: dict[str, Handler] = {"GET": by_entity.get, "DELETE": by_entity.delete}
     return [
+        Resource("/NGSI9/registration/{id}", of_entity, refuse),
+        Resource("/ngsi9/registration/{id}", of_entity, refuse),
         *_registry_routes("/v1/registry", engine, Spelling.ORION),
         *_registry_routes("/NGSI9", engine, Spelling.ORION),
         *_registry_routes("/ngsi9", engine, Spelling.FOGFLOW),

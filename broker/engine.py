@@ -297,6 +297,25 @@ class Engine:
             report.add(None)
         return report.error
 
+    def update_ordinary(
+        self, origin: Origin, updates: Iterable[EntityUpdate], action: UpdateAction
+    ) -> int:
+        """Do updates, one after the other, up to the first that is not an ordinary one.
+
+        Ordinary is an update of an entity that exists, with all types and values, of which
+        nothing fails. Returns how many were done; raises as `update`.
+        """
+        if self._casts:
+            return 0
+        done = 0
+        for update in updates:
+            if update.type is None:
+                break
+            if not self._is_done_ordinarily(origin, update, action, PLAIN_UPDATE):
+                break
+            done += 1
+        return done
+
     def update_matching(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction
     ) -> list[Outcome]:
@@ -305,14 +324,6 @@ class Engine:
         An attribute without a type or value keeps those that it has; a new one gets "". Raises
         as `update`.
         """
-        is_complete = not self._casts and all(
-            given.type is not None and given.value is not None and given.metadata is None
-            for given in update.attributes.values()
-        )
-        if is_complete and self._is_done_ordinarily(origin, update, action, PLAIN_UPDATE):
-            entity = self._tenants[origin.tenant].entities.by_id[update.id]
-            assert isinstance(entity, Entity)
-            return [Outcome(update.id, entity.type, is_new=False)]
         tenant = self.tenant(origin.tenant)
         scope = origin.scope.for_update()
         found = tenant.entities.find(update.id, update.type, scope)

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from _native.context_elements import ElementDecoder
+from _native.context_elements import ElementDecoder, encode_answer
 from ngsi.errors import BadRequest
 from ngsi.model import AttributeUpdate, EntityUpdate, UpdateAction
 from ngsi.syntax import MAX_IDENTIFIER_LENGTH, has_forbidden
@@ -40,15 +40,14 @@ _ACTIONS: Final = {
     "REPLACE": UpdateAction.REPLACE,
 }
 _PLAIN: Final = ElementDecoder(has_forbidden=has_forbidden, max_length=MAX_IDENTIFIER_LENGTH)
+# The answer to updates of `decode_plain_update` that were all done.
+encode_plain_answer: Final = encode_answer
 ACTION_NAMES: Final = {action: name for name, action in _ACTIONS.items()}
 
 
-def decode_update(body: bytes) -> tuple[UpdateAction, list[Element]]:
-    """The action and the context elements of updateContext; raises BadRequest."""
-    return _decode_plain(body) or _decode_update(body)
-
-
-def _decode_plain(body: bytes) -> tuple[UpdateAction, list[Element]] | None:
+def decode_plain_update(body: bytes) -> tuple[UpdateAction, list[EntityUpdate]] | None:
+    """The action and the updates of updateContext, if it is a plain one: each element has an id
+    and each attribute a name, a type and a text, and no metadata."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -60,10 +59,11 @@ def _decode_plain(body: bytes) -> tuple[UpdateAction, list[Element]] | None:
     updates = _PLAIN.decode(document["contextElements"])
     if action is None or not updates:
         return None
-    return action, [Element(update) for update in updates]
+    return action, updates
 
 
-def _decode_update(body: bytes) -> tuple[UpdateAction, list[Element]]:
+def decode_update(body: bytes) -> tuple[UpdateAction, list[Element]]:
+    """The action and the context elements of updateContext; raises BadRequest."""
     document = load_document(body, _UPDATE_FIELDS)
     elements = document.get("contextElements")
     if not elements:

@@ -118,6 +118,21 @@ class Publisher:
             return None
         return messages.make(subscription, tenant)
 
+    def send_kept(self, message: Message) -> bool:
+        """Have a notification kept until its receiver took it, and sent after the commit.
+
+        False when there is no room for it.
+        """
+        if self._waiting >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
+            self.dropped += 1
+            return False
+        kept = self.outbox.keep(message)
+        if kept is None:
+            self.dropped += 1
+            return False
+        self._hold(kept)
+        return True
+
     def _hold(self, message: Message | KeptNotification) -> None:
         """Keep the notification until the commit of this turn's changes."""
         self._waiting += 1

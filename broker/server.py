@@ -241,7 +241,8 @@ class Server:
         try:
             self.journal.admit()
             self._alarms.database.end("")
-            if self.engine.remove_expired(EXPIRY_SLICE) == EXPIRY_SLICE:
+            ended = self.engine.registry.end_expired(EXPIRY_SLICE)
+            if EXPIRY_SLICE in (self.engine.remove_expired(EXPIRY_SLICE), ended):
                 asyncio.get_running_loop().call_soon(self._keep_house)
             self.engine.journal_counters()
         except InternalServerError as error:

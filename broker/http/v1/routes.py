@@ -17,7 +17,9 @@ from broker.http.v1.errors import (
 )
 from broker.http.v1.notifications import NotificationRoutes
 from broker.http.v1.queries import QueryRoutes
+from broker.http.v1.registry_routes import make_registry_routes
 from broker.http.v1.subscriptions import SubscriptionRoutes
+from broker.http.v1.types import TypeRoutes
 from broker.http.v1.updates import UpdateRoutes
 
 
@@ -28,7 +30,12 @@ def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
     entities = EntityRoutes(updates, queries)
     subscriptions = SubscriptionRoutes(engine)
     notifications = NotificationRoutes(updates)
-    routes: Routes = []
+    types = TypeRoutes(engine)
+    routes: Routes = [
+        *make_registry_routes(engine),
+        Resource("/v1/contextTypes", {"GET": types.list}, refuse),
+        Resource("/v1/contextTypes/{type}", {"GET": types.get}, refuse),
+    ]
     for root in ("/v1", "/NGSI10", "/ngsi10"):
         routes += _context_routes(root, updates, queries, entities)
         routes += _subscription_routes(root, subscriptions, notifications)

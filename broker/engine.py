@@ -294,25 +294,29 @@ class Engine:
         return report.error
 
     def update_matching(
-        self, origin: Origin, update: EntityUpdate, action: UpdateAction
+        self,
+        origin: Origin,
+        update: EntityUpdate,
+        action: UpdateAction,
+        options: UpdateOptions = V1_UPDATE,
     ) -> list[Outcome]:
         """Update every entity that has the id, and the type if one is given, as NGSIv1 does.
 
-        An attribute without a type or value keeps those that it has; a new one gets "". Raises
-        as `update`.
+        An attribute without a type or value keeps those that it has; a new one gets "". With
+        `options.has_nulls` null is a value. Raises as `update`.
         """
         tenant = self.tenant(origin.tenant)
         scope = origin.scope.for_update()
         found = tenant.entities.find(update.id, update.type, scope)
         outcomes = []
         for entity in found or (None,):
-            filled = _fill(update, entity)
+            filled = _fill(update, entity, options.has_nulls)
             is_new = entity is None
             outcome = Outcome(update.id, filled.type or "", is_new)
             self._journal.admit()
             try:
                 one = [] if entity is None else [entity]
-                shortfall = self._update_one(tenant, origin, filled, one, action, V1_UPDATE)
+                shortfall = self._update_one(tenant, origin, filled, one, action, options)
                 outcomes.append(outcome._replace(shortfall=shortfall))
             except NgsiError as error:
                 outcomes.append(outcome._replace(error=error))
@@ -658,23 +662,26 @@ class Engine:
         self._forwarded[current] = tenant_name
 
 
-def _fill(update: EntityUpdate, entity: Entity | None) -> EntityUpdate:
+def _fill(update: EntityUpdate, entity: Entity | None, has_nulls: bool = False) -> EntityUpdate:
     """The update with what its attributes keep."""
     current = {} if entity is None else entity.attributes
     attributes = update.attributes
     if any(given.type is None or given.value is None for given in attributes.values()):
         attributes = {
-            name: _fill_attribute(given, current.get(name)) for name, given in attributes.items()
+            name: _fill_attribute(given, current.get(name), has_nulls)
+            for name, given in attributes.items()
         }
     entity_type = (update.type or "") if entity is None else entity.type
     return EntityUpdate(update.id, entity_type, attributes)
 
 
-def _fill_attribute(given: AttributeUpdate, former: Attribute | None) -> AttributeUpdate:
+def _fill_attribute(
+    given: AttributeUpdate, former: Attribute | None, has_nulls: bool
+) -> AttributeUpdate:
     attribute_type, value = given.type, given.value
     if attribute_type is None:
         attribute_type = "" if former is None else former.type
-    if value is None:
+    if value is None and not has_nulls:
         value = "" if former is None else former.value
     return AttributeUpdate(attribute_type, value, given.metadata)
 

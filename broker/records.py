@@ -16,6 +16,7 @@ them may hold; the document is JSON. docs/journal.md lists the fields for operat
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Any, Final
 
 import orjson
@@ -27,7 +28,6 @@ from _native.records import entity_key as entity_key
 from ngsi.model import NO_METADATA, Attribute, Entity
 from ngsi.registration import ForwardingInformation, Registration
 from ngsi.subscription import Counters, Subscription
-from ngsi.syntax import check_name
 from ngsi.v2.registrations import decode_registration, render_registration
 from ngsi.v2.subscriptions import decode_subscription, render_subscription
 
@@ -60,14 +60,12 @@ def decode_entity(identity: list[str], document: bytes) -> Entity:
     service_path, entity_id, entity_type = identity
     state = orjson.loads(document)
     attributes = {
-        check_name(name, "attribute name"): Attribute(
-            check_name(type_, "attribute type"), value, metadata or NO_METADATA, created, modified
-        )
+        intern(name): Attribute(intern(type_), value, metadata or NO_METADATA, created, modified)
         for name, (type_, value, metadata, created, modified) in state["a"].items()
     }
     entity = Entity(
         entity_id,
-        check_name(entity_type, "entity type"),
+        intern(entity_type),
         service_path,
         attributes,
         state["c"],

@@ -97,6 +97,7 @@ class Call(Request):
     __slots__ = (
         "accepted",
         "content_type",
+        "headers",
         "is_judged",
         "options",
         "origin",
@@ -107,6 +108,7 @@ class Call(Request):
     connection: Connection
     route: Route
     transaction: int
+    headers: Mapping[str, str]  # of requests that aiohttp reads; names in any case
     is_judged: bool  # whether all but the body was found good
     accepted: Accepted
     content_type: str
@@ -147,20 +149,21 @@ class Call(Request):
     def _check_all(self, max_body_bytes: int, multiservice: bool) -> _Checked:
         head = self.head
         accept = "*/*" if head.accept is None else head.accept
+        any_media = self.route.any_media
         # Errors are given in a type that the client takes, even before Accept is judged.
-        self.accepted = _NO_JSON if accept == "text/plain" else _ANYTHING
+        self.accepted = _NO_JSON if accept == "text/plain" and not any_media else _ANYTHING
         if has_forbidden(self.path):
             raise BadRequest("invalid character in URI")
         scope = parse_scope(head.service_path, self.method)
-        content_type = self._check_content_type()
+        content_type = "" if any_media else self._check_content_type()
         if self.query:
             self._read_parameters()
         self._check_length(max_body_bytes)
-        accepted = self._check_accept(accept)
+        accepted = _ANYTHING if any_media else self._check_accept(accept)
         if self.method in WITH_BODY:
             if not self.has_body and not self.path.startswith(_ALL_IN_URL):
                 raise ContentLengthRequired("Zero/No Content-Length in PUT/POST/PATCH request")
-        elif head.content_type is not None and not self.has_body:
+        elif head.content_type is not None and not self.has_body and not any_media:
             raise BadRequest(
                 "Orion accepts no payload for GET/DELETE requests. "
                 "HTTP header Content-Type is thus forbidden"
@@ -215,6 +218,10 @@ class Call(Request):
         if not self.is_plain and not is_identifier(text):
             raise BadRequest("invalid character in URI")
         return text
+
+    def header(self, name: str) -> str:
+        """A header field that only operations outside of the lane look at, "" without it."""
+        return self.headers.get(name, "")
 
     def describe(self) -> str:
         """Method and URL, for the log."""

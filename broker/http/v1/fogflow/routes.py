@@ -1,0 +1,41 @@
+"""The table of the routes in FogFlow's spelling.
+
+Its clients send all kinds of Content-Type, also without a body, so that it is not looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from broker.engine import Engine
+from broker.forwarding import Forwarding
+from broker.http.routing import ErrorReply, Handler, Resource, Routes
+from broker.http.v1.fogflow.contexts import ContextRoutes
+from broker.http.v1.fogflow.errors import (
+    refuse_notification,
+    refuse_resource,
+    refuse_update,
+)
+
+ROOT: Final = "/ngsi10"
+
+
+def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
+    """All routes in FogFlow's spelling over one engine and the context providers behind it."""
+    contexts = ContextRoutes(engine, forwarding)
+    return [
+        _operation("updateContext", contexts.update, refuse_update),
+        _operation("queryContext", contexts.query, refuse_update),
+        _operation("notifyContext", contexts.notify, refuse_notification),
+        _resource(f"{ROOT}/entity", {"GET": contexts.list}),
+        _resource(f"{ROOT}/entity/{{id}}", {"GET": contexts.get, "DELETE": contexts.delete}),
+        _resource(f"{ROOT}/entity/{{id}}/{{name}}", {"GET": contexts.get_attribute}),
+    ]
+
+
+def _operation(name: str, handler: Handler, refuse: ErrorReply) -> Resource:
+    return Resource(f"{ROOT}/{name}", {"POST": handler}, refuse, refuse_resource, any_media=True)
+
+
+def _resource(path: str, handlers: dict[str, Handler]) -> Resource:
+    return Resource(path, handlers, refuse_resource, any_media=True)

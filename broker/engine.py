@@ -58,6 +58,7 @@ from ngsi.model import (
 from ngsi.registration import Registration
 from ngsi.subscription import Subscription
 from ngsi.syntax import MAX_IDENTITY_LENGTH
+from ngsi.v1.autocast import cast
 from ngsi.v2.entities import WRONG_EXPIRY
 
 ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
@@ -103,11 +104,13 @@ class Engine:
         delivery_rules: DeliveryRules,
         deprecations: Deprecations,
         multi_location: bool = False,
+        v1_autocast: bool = False,
     ) -> None:
         self.deprecations = deprecations
         self._journal = journal
         self._clock = clock
         self._tenants: dict[str, Tenant] = {}
+        self._casts = v1_autocast
         self._location_rule = LocationRule(several=multi_location)
         self._publisher = Publisher(journal, notifier, clock, rules, delivery_rules, self._tenants)
         self._kernel = UpdateKernel(
@@ -303,14 +306,14 @@ class Engine:
         """Update every entity that has the id, and the type if one is given, as NGSIv1 does.
 
         An attribute without a type or value keeps those that it has; a new one gets "". With
-        `options.has_nulls` null is a value. Raises as `update`.
+        `options.typed_values` null is a value, and none is cast. Raises as `update`.
         """
         tenant = self.tenant(origin.tenant)
         scope = origin.scope.for_update()
         found = tenant.entities.find(update.id, update.type, scope)
         outcomes = []
         for entity in found or (None,):
-            filled = _fill(update, entity, options.has_nulls)
+            filled = self._fill(update, entity, options)
             is_new = entity is None
             outcome = Outcome(update.id, filled.type or "", is_new)
             self._journal.admit()
@@ -327,8 +330,38 @@ class Engine:
         found = self.tenant(origin.tenant).entities.find(
             update.id, update.type, origin.scope.for_update()
         )
-        attributes = _fill(update, found[0] if found else None).attributes
+        attributes = self._fill(update, found[0] if found else None, V1_UPDATE).attributes
         return EntityUpdate(update.id, update.type, attributes)
+
+    def _fill(
+        self, update: EntityUpdate, entity: Entity | None, options: UpdateOptions
+    ) -> EntityUpdate:
+        current = {} if entity is None else entity.attributes
+        attributes = update.attributes
+        is_typed = options.typed_values
+        if (self._casts and not is_typed) or any(
+            given.type is None or given.value is None for given in attributes.values()
+        ):
+            attributes = {
+                name: self._fill_attribute(given, current.get(name), is_typed)
+                for name, given in attributes.items()
+            }
+        entity_type = (update.type or "") if entity is None else entity.type
+        return EntityUpdate(update.id, entity_type, attributes)
+
+    def _fill_attribute(
+        self, given: AttributeUpdate, former: Attribute | None, is_typed: bool
+    ) -> AttributeUpdate:
+        attribute_type, value = given.type, given.value
+        if attribute_type is None:
+            attribute_type = "" if former is None else former.type
+        if is_typed:
+            pass
+        elif value is None:
+            value = "" if former is None else former.value
+        elif self._casts:
+            value = cast(attribute_type, value)
+        return AttributeUpdate(attribute_type, value, given.metadata)
 
     def _is_done_ordinarily(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
@@ -660,30 +693,6 @@ class Engine:
         else:
             forwarding.last_failure = at
         self._forwarded[current] = tenant_name
-
-
-def _fill(update: EntityUpdate, entity: Entity | None, has_nulls: bool = False) -> EntityUpdate:
-    """The update with what its attributes keep."""
-    current = {} if entity is None else entity.attributes
-    attributes = update.attributes
-    if any(given.type is None or given.value is None for given in attributes.values()):
-        attributes = {
-            name: _fill_attribute(given, current.get(name), has_nulls)
-            for name, given in attributes.items()
-        }
-    entity_type = (update.type or "") if entity is None else entity.type
-    return EntityUpdate(update.id, entity_type, attributes)
-
-
-def _fill_attribute(
-    given: AttributeUpdate, former: Attribute | None, has_nulls: bool
-) -> AttributeUpdate:
-    attribute_type, value = given.type, given.value
-    if attribute_type is None:
-        attribute_type = "" if former is None else former.type
-    if value is None and not has_nulls:
-        value = "" if former is None else former.value
-    return AttributeUpdate(attribute_type, value, given.metadata)
 
 
 def _maybe_ordinary(action: UpdateAction, options: UpdateOptions) -> bool:

@@ -9,9 +9,9 @@ Source: Orion's manual "Context Providers"; Orion API, section "Update operation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from broker import provider_messages as messages
 from broker.engine import ENTITY_NOT_FOUND
@@ -26,15 +26,26 @@ from ngsi.registration import ForwardingMode, Registration
 FORWARDED_ACTIONS: Final = frozenset({UpdateAction.UPDATE, UpdateAction.REPLACE})
 
 
-class PartialForwarding(NotFound):
+class UpdatedPart(NamedTuple):
+    """A part of an update, and whether it was done."""
+
+    update: EntityUpdate
+    is_done: bool
+
+
+class ForwardingFailure(NotFound):
+    """Nothing of the update was done."""
+
+    def __init__(self, description: str, parts: list[UpdatedPart]) -> None:
+        """`parts` are those of the update in the order in which they were tried."""
+        super().__init__(description)
+        self.parts = parts
+
+
+class PartialForwarding(ForwardingFailure):
     """Part of the update was done; unlike that of a broker alone this error has code 404."""
 
     error = "PartialUpdate"
-
-    def __init__(self, description: str, failed: dict[tuple[str, str], tuple[str, ...]]) -> None:
-        """`failed` are the names of the attributes that were not updated, by id and type."""
-        super().__init__(description)
-        self.failed = failed
 
 
 async def update_everywhere(
@@ -43,22 +54,20 @@ async def update_everywhere(
     updates: Sequence[EntityUpdate],
     action: UpdateAction,
     options: UpdateOptions,
-) -> bool:
-    """Do an update of FORWARDED_ACTIONS with the help of providers.
+) -> list[UpdatedPart]:
+    """Do an update of FORWARDED_ACTIONS with the help of providers; gives the parts of it.
 
-    False when no provider has a part in it: then nothing was done. Raises PartialForwarding when
-    something could not be updated; when nothing could, NotFound or what this broker's own part
-    failed of.
+    No parts when no provider has one: then nothing was done. Raises PartialForwarding when
+    something could not be updated; when nothing could, ForwardingFailure or what this broker's
+    own part failed of.
     """
     origin = request.origin
     plan = _Plan(forwarding, request, action)
     for update in updates:
         plan.add(update)
     if not plan.forwarded or not forwarding.is_open(origin):
-        return False
+        return []
     report = _Report()
-    for missing in plan.missing:
-        report.add_failures(missing, missing.attributes)
     engine = forwarding.engine
     for update, named in plan.own:
         try:
@@ -69,16 +78,18 @@ async def update_everywhere(
             report.add_failures(named, update.attributes)
             continue
         if error is None:
-            report.has_success = True
+            report.add_success(named, update.attributes)
         else:
             report.add_failures(named, update.attributes)
             report.own_error = report.own_error or error
+    for missing in plan.missing:
+        report.add_failures(missing, missing.attributes)
     await engine.committed()
     relay = forwarding.begin(request)
     for part in plan.forwarded.values():
         await _forward(relay, part, report)
     report.raise_error()
-    return True
+    return report.parts
 
 
 @dataclass(slots=True)
@@ -159,11 +170,19 @@ class _Report:
 
     def __init__(self) -> None:
         self.has_success = False
+        self.parts: list[UpdatedPart] = []
         self.own_error: NgsiError | None = None  # why this broker's part was not done
         self._failures: dict[tuple[str, str], dict[str, None]] = {}
 
-    def add_failures(self, update: EntityUpdate, names: Iterable[str]) -> None:
+    def add_success(self, update: EntityUpdate, attributes: dict[str, AttributeUpdate]) -> None:
+        """These attributes of the entity were updated."""
+        self.has_success = True
+        self.parts.append(UpdatedPart(EntityUpdate(update.id, update.type, attributes), True))
+
+    def add_failures(self, update: EntityUpdate, attributes: dict[str, AttributeUpdate]) -> None:
         """These attributes of the entity were not updated."""
+        names = attributes.keys()
+        self.parts.append(UpdatedPart(EntityUpdate(update.id, update.type, attributes), False))
         listed = self._failures.setdefault((update.id, update.type or ""), {})
         listed.update(dict.fromkeys(names))
 
@@ -172,14 +191,14 @@ class _Report:
         if not self._failures:
             return
         if not self.has_success:
-            raise self.own_error or NotFound(ENTITY_NOT_FOUND)
+            raise self.own_error or ForwardingFailure(ENTITY_NOT_FOUND, self.parts)
         listed = ", ".join(
             f"{entity_id}-{entity_type} : [{', '.join(names)}]"
             for (entity_id, entity_type), names in self._failures.items()
         )
         raise PartialForwarding(
             f"Some of the following attributes were not updated: {{ {listed} }}",
-            {identity: tuple(names) for identity, names in self._failures.items()},
+            self.parts,
         )
 
 
@@ -190,13 +209,15 @@ async def _forward(relay: Relay, part: _Part, report: _Report) -> None:
     forward = Forward(part.registrations, operation, {}, body)
     refused = await relay.ask(forward, _Reading(part.legacy, updates))
     for update in updates:
-        names = [
-            name for name in update.attributes if refused is None or (update.id, name) in refused
-        ]
-        if names:
-            report.add_failures(update, names)
-        if len(names) < len(update.attributes):
-            report.has_success = True
+        failed: dict[str, AttributeUpdate] = {}
+        done: dict[str, AttributeUpdate] = {}
+        for name, attribute in update.attributes.items():
+            is_refused = refused is None or (update.id, name) in refused
+            (failed if is_refused else done)[name] = attribute
+        if failed:
+            report.add_failures(update, failed)
+        if done:
+            report.add_success(update, done)
 
 
 @dataclass(slots=True)

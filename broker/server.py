@@ -129,6 +129,7 @@ class Server:
             ),
             Deprecations(limits, statistics),
             multi_location=settings.multi_location,
+            v1_autocast=settings.v1_autocast,
         )
         self._query_indexes = IndexUpkeep(
             lambda: [tenant.entities for tenant in self.engine.tenants()],

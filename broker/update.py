@@ -39,12 +39,12 @@ class UpdateOptions:
     override_metadata: bool = False
     forced: bool = False  # forcedUpdate: count as a change what is none
     location_by_metadata: bool = False  # NGSIv1: metadata location=WGS84 makes a location
-    has_nulls: bool = False  # where a missing value is kept: whether null is none of these
+    typed_values: bool = False  # FogFlow's: values are what they mean, also null
 
 
 PLAIN_UPDATE: Final = UpdateOptions()
 V1_UPDATE: Final = UpdateOptions(location_by_metadata=True)
-FOGFLOW_UPDATE: Final = UpdateOptions(has_nulls=True)
+FOGFLOW_UPDATE: Final = UpdateOptions(typed_values=True)
 
 
 def compute_change(

@@ -22,6 +22,7 @@ from broker.origin import Origin
 from ngsi.errors import (
     BadRequest,
     ContentLengthRequired,
+    InvalidParameter,
     NotAcceptable,
     RequestEntityTooLarge,
     UnsupportedMediaType,
@@ -256,28 +257,33 @@ class Call(Request):
 
 @lru_cache(maxsize=_QUERIES)
 def _read_query(query: str) -> tuple[Mapping[str, str], frozenset[str]]:
-    """The parameters of a query and its options; raises BadRequest. Nobody may change them."""
+    """The parameters of a query and its options; raises InvalidParameter.
+
+    Nobody may change them.
+    """
     parameters: dict[str, str] = {}
     options = _NO_OPTIONS
     for name, value in parse_qsl(query, keep_blank_values=True):
         if not value:
-            raise BadRequest(f"Empty right-hand-side for URI param /{name}/")
+            raise InvalidParameter(f"Empty right-hand-side for URI param /{name}/")
         if name == "offset":
             if not _is_decimal(value):
-                raise BadRequest(f"Bad pagination offset: /{value}/ [must be a decimal number]")
+                raise InvalidParameter(
+                    f"Bad pagination offset: /{value}/ [must be a decimal number]"
+                )
         elif name == "limit":
             if not _is_decimal(value):
-                raise BadRequest(
+                raise InvalidParameter(
                     f"Bad pagination limit: /{value}/ [must be a positive integer number]"
                 )
             if int(value) > MAX_LIMIT:
-                raise BadRequest(f"Bad pagination limit: /{value}/ [max: {MAX_LIMIT}]")
+                raise InvalidParameter(f"Bad pagination limit: /{value}/ [max: {MAX_LIMIT}]")
         elif name == "options":
             options = _read_options(value)
         if name not in _FREE_PARAMETERS and (
             has_forbidden(value, _ALLOWED_IN_PARAMETER.get(name, "")) or has_forbidden(name)
         ):
-            raise BadRequest("invalid character in URI parameter")
+            raise InvalidParameter("invalid character in URI parameter")
         parameters[name] = value
     return parameters, options
 
@@ -289,7 +295,7 @@ def _is_decimal(text: str) -> bool:
 def _read_options(value: str) -> frozenset[str]:
     options = frozenset(value.split(","))
     if not options <= _OPTIONS or len(options & _REPRESENTATIONS) > 1:
-        raise BadRequest("Invalid value for URI param /options/")
+        raise InvalidParameter("Invalid value for URI param /options/")
     return options
 
 

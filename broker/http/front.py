@@ -16,9 +16,10 @@ from _native.lane import Reply, Tally
 from broker.flow_control import UpdatePace
 from broker.http.call import Call
 from broker.http.correlator import make_correlators
-from broker.http.cors import Cors
+from broker.http.cors import Cors, is_v1
 from broker.http.headers import FIWARE_CORRELATOR
 from broker.http.replies import reply_error
+from broker.http.v1 import errors as v1
 from broker.http.watch import FOR_OPERATORS, RequestWatch
 from broker.logs import RequestContext, TransactionIds
 from ngsi.errors import BadRequest, InternalServerError, NgsiError, ServiceUnavailable
@@ -145,9 +146,9 @@ class Front:
         correlator and to count it."""
         return not (self.cors.is_on or self._watch.notes_each() or _log.isEnabledFor(logging.INFO))
 
-    def refuse_malformed(self, error: NgsiError) -> Reply:
+    def refuse_malformed(self, error: NgsiError, path: str) -> Reply:
         """The reply to what was no request at all, but counts as a transaction."""
         self._transactions.made += 1
-        reply = reply_error(error)
+        reply = v1.refuse(error) if is_v1(path) else reply_error(error)
         reply.headers[FIWARE_CORRELATOR] = self._correlators.make()
         return reply

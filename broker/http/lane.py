@@ -43,6 +43,8 @@ HOT_ROUTES: Final = (
     ("GET", "/v2/entities/{id}/attrs/{name}/value"),
     ("POST", "/v2/entities"),
     ("POST", "/v2/op/update"),
+    ("POST", "/v1/updateContext"),
+    ("POST", "/ngsi10/updateContext"),
 )
 # Larger bodies are read by aiohttp, in pieces. The largest that Orion takes by default.
 MAX_BODY_BYTES: Final = 1024 * 1024

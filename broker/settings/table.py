@@ -147,6 +147,11 @@ class Settings:
         False,
         "let an entity have several locations, each found by geographical queries; Orion has one",
     )
+    v1_autocast: bool = setting(
+        False,
+        "keep values of types Number, Boolean and DateTime that NGSIv1 brings as what they mean",
+        orion="-ngsiv1Autocast ORION_NGSIV1_AUTOCAST",
+    )
     query_index_max_bytes: int = setting(
         256 * _MIB,
         "memory of a tenant's indexes of attributes that queries ask for again and again; 0 makes "

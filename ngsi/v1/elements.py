@@ -30,6 +30,7 @@ ELEMENT_FIELDS: Final = {
     "id": TEXT,
     "attributes": [ATTRIBUTE_FIELDS],
 }
+_MISSPELT: Final = "WSG84"  # how an early Orion wrote the name of the coordinates
 EMPTY_ID: Final = "empty entityId:id"
 
 
@@ -107,6 +108,8 @@ def decode_metadata(documents: Iterable[dict[str, Any]]) -> Metadata:
         value = document.get("value")
         if value is None or value == "":
             raise BadRequest("missing metadata value")
+        if name == "location" and value == _MISSPELT:
+            value = "WGS84"
         metadata[name] = {"type": metadata_type, "value": value}
     return metadata
 

@@ -98,10 +98,17 @@ def select(
 def select_attributes(entity: Entity, wanted: tuple[str, ...]) -> Iterable[tuple[str, Attribute]]:
     """The attributes of an entity that are asked for, all if none is named.
 
-    In the order of their names, as Orion 3 has them of its database.
+    Those of this broker come in the order of their names, as Orion 3 has them of its database.
     """
-    attributes = entity.attributes
-    return [(name, attributes[name]) for name in sorted(attributes) if not wanted or name in wanted]
+    shown = [item for item in entity.attributes.items() if not wanted or item[0] in wanted]
+    shown.sort(key=_database_order)
+    return shown
+
+
+def _database_order(item: tuple[str, Attribute]) -> tuple[bool, str]:
+    name, attribute = item
+    is_foreign = not attribute.created  # of a context provider
+    return is_foreign, "" if is_foreign else name
 
 
 def render_element_answer(

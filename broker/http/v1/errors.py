@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from broker.http.replies import Reply, reply_error, reply_json
-from ngsi.errors import MethodNotAllowed, NgsiError
+from ngsi.errors import InvalidParameter, MethodNotAllowed, NgsiError
 from ngsi.v1.status import StatusCode, status_of
 
 NO_ID: Final = "000000000000000000000000"
@@ -22,8 +22,11 @@ def render_orion_error(status: StatusCode) -> dict[str, Any]:
 
 
 def refuse(error: NgsiError, as_text: bool = False) -> Reply:
-    """The error of an operation that has no form of its own."""
-    return _reply(error, as_text, render_orion_error(status_of(error)))
+    """The error of an operation that has no form of its own, or of no operation."""
+    reply = _reply(error, as_text, render_orion_error(status_of(error)))
+    if isinstance(error, InvalidParameter):
+        reply.status = error.status
+    return reply
 
 
 def refuse_with_code(error: NgsiError, as_text: bool = False) -> Reply:

@@ -6,13 +6,18 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from broker.engine import Engine, Outcome
-from broker.forwarded_update import FORWARDED_ACTIONS, PartialForwarding, update_everywhere
+from broker.forwarded_update import (
+    FORWARDED_ACTIONS,
+    ForwardingFailure,
+    UpdatedPart,
+    update_everywhere,
+)
 from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_json
 from broker.http.routing import Answer
 from broker.update import PLAIN_UPDATE
-from ngsi.errors import BadRequest, NgsiError, NotFound
+from ngsi.errors import BadRequest, NgsiError
 from ngsi.model import EntityUpdate, UpdateAction
 from ngsi.v1.elements import Element
 from ngsi.v1.status import (
@@ -65,20 +70,15 @@ class UpdateRoutes:
         for element in elements:
             update = self._engine.fill_update(call.origin, element.update)
             try:
-                is_done = await update_everywhere(
+                parts = await update_everywhere(
                     self._forwarding, call, [update], action, PLAIN_UPDATE
                 )
-            except PartialForwarding as error:
-                outcomes += _describe_partial(update, error)
-                continue
+            except ForwardingFailure as error:
+                parts = error.parts
             except NgsiError as error:
-                details = update.id if isinstance(error, NotFound) else error.description
-                outcomes.append(ElementStatus(update, StatusCode(error.status, details)))
+                outcomes.append(ElementStatus(update, status_of(error)))
                 continue
-            if is_done:
-                outcomes.append(ElementStatus(update, STATUS_OK))
-            else:
-                outcomes += self.apply(call, element, action)
+            outcomes += _join(parts) if parts else self.apply(call, element, action)
         return self._reply(render(outcomes))
 
     def _reply(self, document: dict[str, Any]) -> Reply:
@@ -116,19 +116,22 @@ class UpdateRoutes:
 
 def is_as_object(call: Call) -> bool:
     """Whether the attributes of the answer are to be an object."""
-    return call.parameters.get("attributeFormat") == "object"
+    parameters = call.parameters
+    return "object" in (parameters.get("attributeFormat"), parameters.get("attributesFormat"))
 
 
-def _describe_partial(update: EntityUpdate, error: PartialForwarding) -> list[ElementStatus]:
-    """What providers did and did not update."""
-    outcomes = []
-    left = dict(update.attributes)
-    for (entity_id, entity_type), names in error.failed.items():
-        failed = {name: left.pop(name) for name in names if name in left}
-        status = StatusCode(CONTEXT_ELEMENT_NOT_FOUND, entity_id)
-        outcomes.append(ElementStatus(EntityUpdate(entity_id, entity_type, failed), status))
-    done = EntityUpdate(update.id, update.type or outcomes[0].update.type, left)
-    return [ElementStatus(done, STATUS_OK), *outcomes]
+def _join(parts: list[UpdatedPart]) -> list[ElementStatus]:
+    """What this broker and providers did of a context element, and what nobody did."""
+    joined: dict[bool, ElementStatus] = {}
+    for update, is_done in parts:
+        known = joined.get(is_done)
+        if known is not None:
+            known.update.attributes.update(update.attributes)
+            continue
+        status = STATUS_OK if is_done else StatusCode(CONTEXT_ELEMENT_NOT_FOUND, update.id)
+        copy = EntityUpdate(update.id, update.type, dict(update.attributes))
+        joined[is_done] = ElementStatus(copy, status)
+    return list(joined.values())
 
 
 def describe_outcome(

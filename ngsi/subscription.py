@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 
 class AttrsFormat(Enum):
-    """The form of a notification's body; also the value of Ngsiv2-AttrsFormat."""
+    """The form of a notification's body; but for LEGACY also the value of Ngsiv2-AttrsFormat."""
 
     NORMALIZED = "normalized"
     SIMPLIFIED_NORMALIZED = "simplifiedNormalized"
     KEY_VALUES = "keyValues"
     SIMPLIFIED_KEY_VALUES = "simplifiedKeyValues"
     VALUES = "values"
+    LEGACY = "legacy"  # NGSIv1's
 
 
 class SubscriptionStatus(Enum):

@@ -6,9 +6,19 @@ from broker.engine import Engine
 from broker.forwarding import Forwarding
 from broker.http.routing import Resource, Routes
 from broker.http.v1.entities import EntityRoutes
-from broker.http.v1.errors import refuse, refuse_status, refuse_with_code
+from broker.http.v1.errors import (
+    refuse,
+    refuse_notification,
+    refuse_status,
+    refuse_subscription,
+    refuse_subscription_update,
+    refuse_unsubscription,
+    refuse_with_code,
+)
 from broker.http.v1.fogflow import routes as fogflow
+from broker.http.v1.notifications import NotificationRoutes
 from broker.http.v1.queries import QueryRoutes
+from broker.http.v1.subscriptions import SubscriptionRoutes
 from broker.http.v1.updates import UpdateRoutes
 
 
@@ -27,11 +37,13 @@ def _make_orions_routes(engine: Engine, forwarding: Forwarding) -> Routes:
     updates = UpdateRoutes(engine, forwarding)
     queries = QueryRoutes(engine, forwarding)
     entities = EntityRoutes(updates, queries)
-    return [
-        *_context_routes("/v1", updates, queries, entities),
-        *_context_routes("/NGSI10", updates, queries, entities),
-        *_context_routes("/ngsi10", updates, queries, entities),
-    ]
+    subscriptions = SubscriptionRoutes(engine)
+    notifications = NotificationRoutes(updates)
+    routes: Routes = []
+    for root in ("/v1", "/NGSI10", "/ngsi10"):
+        routes += _context_routes(root, updates, queries, entities)
+        routes += _subscription_routes(root, subscriptions, notifications)
+    return routes
 
 
 def _context_routes(
@@ -71,4 +83,41 @@ def _context_routes(
         ),
         Resource(f"{of_type}/attributes", {"GET": entities.list_of_type}, refuse_with_code, refuse),
         Resource(of_type, {"GET": entities.list_of_type}, refuse_with_code, refuse),
+    ]
+
+
+def _subscription_routes(
+    root: str, subscriptions: SubscriptionRoutes, notifications: NotificationRoutes
+) -> Routes:
+    """The routes of subscriptions and notifications below a root path."""
+    one = {"PUT": subscriptions.put, "DELETE": subscriptions.delete}
+    return [
+        Resource(
+            f"{root}/subscribeContext",
+            {"POST": subscriptions.subscribe},
+            refuse_subscription,
+            refuse,
+        ),
+        Resource(
+            f"{root}/updateContextSubscription",
+            {"POST": subscriptions.update},
+            refuse_subscription_update,
+            refuse,
+        ),
+        Resource(
+            f"{root}/unsubscribeContext",
+            {"POST": subscriptions.unsubscribe},
+            refuse_unsubscription,
+            refuse,
+        ),
+        Resource(
+            f"{root}/contextSubscriptions",
+            {"POST": subscriptions.create},
+            refuse_subscription,
+            refuse,
+        ),
+        Resource(f"{root}/contextSubscriptions/{{id}}", one, refuse_subscription_update, refuse),
+        Resource(
+            f"{root}/notifyContext", {"POST": notifications.notify}, refuse_notification, refuse
+        ),
     ]

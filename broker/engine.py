@@ -631,6 +631,12 @@ class Engine:
         self._journal.put(records.subscription_key(tenant_name, subscription.id), document)
         self._own(tenant_name).put_subscription(subscription)
 
+    def notify_current(
+        self, origin: Origin, subscription: Subscription, entities: list[Entity]
+    ) -> None:
+        """Notify one subscription of the state of entities, one at least, as one notification."""
+        self._publisher.publish_current(self.tenant(origin.tenant), origin, subscription, entities)
+
     def subscription(self, tenant_name: str, subscription_id: str) -> Subscription:
         """The subscription of that id; raises NotFound."""
         tenant = self._tenants.get(tenant_name)

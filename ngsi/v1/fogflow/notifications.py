@@ -8,13 +8,36 @@ Source: FogFlow, common/ngsi and broker.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ngsi.errors import ParseError
+from ngsi.model import AlterationType, EntityEvent
 from ngsi.v1.fogflow.document import load_request, read_objects, read_text, render_status
-from ngsi.v1.fogflow.elements import ContextElement, decode_element
+from ngsi.v1.fogflow.elements import (
+    ContextElement,
+    decode_element,
+    render_element,
+    render_entity_id,
+)
 from ngsi.v1.status import STATUS_OK
 from ngsi.v1.updates import ElementStatus
+from ngsi.v2.render import View
+
+# The first %b is the subscription's id, the second the contextResponses.
+ENVELOPE: Final = b'{"subscriptionId":"%b","originator":"","contextResponses":[%b]}'
+_STATUS: Final = render_status(STATUS_OK)
+_DELETE: Final = AlterationType.DELETE
+
+
+def render_notified(event: EntityEvent, view: View) -> dict[str, Any]:
+    """One of the contextResponses of a notification; the view's attributes are shown."""
+    entity = event.entity
+    element: dict[str, Any]
+    if event.alteration is _DELETE:
+        element = {"entityId": render_entity_id(entity.id, entity.type)}
+    else:
+        element = render_element(entity.id, entity.type, event.attributes, view.attributes)
+    return {"contextElement": element, "statusCode": _STATUS}
 
 
 def decode_notification(body: bytes) -> list[ContextElement]:

@@ -161,12 +161,17 @@ class ContextRoutes:
     async def query(self, call: Call) -> Reply:
         """POST /ngsi10/queryContext."""
         asked = decode_query(call.body)
-        entities = await self._find(call, asked)
+        everywhere = self._engine.has_providers(call.origin.tenant)
+        entities = _check_number(await self._find(call, asked, everywhere))
         responses = await _join(entities, lambda entity: render_response(entity, asked.attributes))
         body = b'{"contextResponses":%b,"errorCode":{"code":200,"reasonPhrase":"OK"}}' % responses
         return _reply_bytes(body)
 
-    async def _find(self, call: Call, asked: ContextQuery) -> list[Entity]:
+    async def find_own(self, call: Call, asked: ContextQuery) -> list[Entity]:
+        """The entities of this broker that are asked for, at most MAX_ELEMENTS."""
+        return (await self._find(call, asked, everywhere=False))[:MAX_ELEMENTS]
+
+    async def _find(self, call: Call, asked: ContextQuery, everywhere: bool) -> list[Entity]:
         restriction = asked.scopes.restriction
         query = _page_of(
             call,
@@ -183,12 +188,12 @@ class ContextRoutes:
         if nearby is not None:
             query = replace(query, limit=min(nearby.limit, query.limit))
             return await find_nearest(tenant.entities, query, nearby.latitude, nearby.longitude)
-        if self._engine.has_providers(tenant.name):
+        if everywhere:
             query = replace(query, limit=min(query.limit, MAX_LIMIT))
             page = await query_everywhere(self._forwarding, call, query, asked.attributes)
         else:
             page = await find_entities(tenant.entities, query)
-        return _check_number(page.entities)
+        return page.entities
 
     async def list(self, call: Call) -> Reply:
         """GET /ngsi10/entity."""

@@ -156,11 +156,13 @@ class Call(Request):
         if has_forbidden(self.path):
             raise BadRequest("invalid character in URI")
         scope = parse_scope(head.service_path, self.method)
-        content_type = "" if any_media else self._check_content_type()
+        content_type = (head.content_type or "").partition(";")[0].strip()
+        if not any_media:
+            self._check_content_type(content_type)
         if self.query:
             self._read_parameters()
         self._check_length(max_body_bytes)
-        accepted = _ANYTHING if any_media else self._check_accept(accept)
+        accepted = self._check_accept(accept)
         if self.method in WITH_BODY:
             if not self.has_body and not self.path.startswith(_ALL_IN_URL):
                 raise ContentLengthRequired("Zero/No Content-Length in PUT/POST/PATCH request")
@@ -174,18 +176,16 @@ class Call(Request):
         tenant = service if multiservice else ""
         return _Checked(accepted, content_type, scope, service, tenant, head.auth_token)
 
-    def _check_content_type(self) -> str:
-        content_type = (self.head.content_type or "").partition(";")[0].strip()
+    def _check_content_type(self, content_type: str) -> None:
         self.content_type = content_type
         if not self.has_body:
-            return content_type
+            return
         if not content_type:
             raise UnsupportedMediaType(
                 "Content-Type header not used, default application/octet-stream is not supported"
             )
         if content_type not in ("application/json", "text/plain"):
             raise UnsupportedMediaType(f"not supported content type: {content_type}")
-        return content_type
 
     def _read_parameters(self) -> None:
         query = self.query
@@ -204,12 +204,15 @@ class Call(Request):
         is_value = self.path.endswith("/value")
         if accepted.json or (accepted.text and is_value):
             return accepted
+        if self.route.any_media:
+            self.accepted = _ANYTHING
+            return _ANYTHING
         types = "application/json, text/plain" if is_value else "application/json"
         raise NotAcceptable(f"acceptable MIME types: {types}")
 
     def content(self, allow_text: bool = False) -> bytes:
         """The whole body; JSON unless `allow_text`."""
-        if self.content_type == "text/plain" and not allow_text:
+        if self.content_type == "text/plain" and not allow_text and not self.route.any_media:
             raise UnsupportedMediaType("not supported content type: text/plain")
         return self.body
 

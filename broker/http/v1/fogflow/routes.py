@@ -19,9 +19,10 @@ from broker.http.v1.fogflow.errors import (
     refuse_unsubscription,
     refuse_update,
 )
-from broker.http.v1.fogflow.subscriptions import SubscriptionRoutes
+from broker.http.v1.fogflow.subscriptions import SubscriptionRoutes, tell_subscription_id
 
 ROOT: Final = "/ngsi10"
+_SUBSCRIPTIONS: Final = "/v2/subscriptions"
 
 
 def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
@@ -59,3 +60,15 @@ def _operation(name: str, handler: Handler, refuse: ErrorReply) -> Resource:
 
 def _resource(path: str, handlers: dict[str, Handler]) -> Resource:
     return Resource(path, handlers, refuse_resource, any_media=True)
+
+
+def adapt(routes: Routes) -> Routes:
+    """All routes of a broker as FogFlow's clients expect them, also where Orion's do otherwise:
+    they take any Content-Type, and POST /v2/subscriptions tells the id in a body, too."""
+    adapted = []
+    for resource in routes:
+        handlers = dict(resource.handlers)
+        if resource.path == _SUBSCRIPTIONS:
+            handlers["POST"] = tell_subscription_id(handlers["POST"])
+        adapted.append(resource._replace(handlers=handlers, any_media=True))
+    return adapted

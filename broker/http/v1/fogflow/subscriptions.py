@@ -12,6 +12,7 @@ import orjson
 from broker.engine import Engine
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_json
+from broker.http.routing import Handler
 from broker.http.v1.fogflow.contexts import MAX_ELEMENTS, ContextRoutes
 from ngsi.errors import BadRequest, NotFound, TooManyResults
 from ngsi.model import Entity
@@ -125,6 +126,20 @@ class SubscriptionRoutes:
 
     def _subscription(self, call: Call) -> Subscription:
         return self._engine.subscription(call.origin.tenant, call.captures["id"])
+
+
+def tell_subscription_id(create: Handler) -> Handler:
+    """A handler that makes a subscription as `create`, and tells its id in the body, too."""
+
+    async def create_and_tell(call: Call) -> Reply:
+        answer = create(call)
+        reply = answer if isinstance(answer, Reply) else await answer
+        subscription_id = reply.headers["Location"].rpartition("/")[2]
+        reply.body = orjson.dumps(render_subscribed(subscription_id))
+        reply.headers["Content-Type"] = "application/json"
+        return reply
+
+    return create_and_tell
 
 
 def _service_path(call: Call) -> str:

@@ -296,6 +296,25 @@ class Engine:
             report.add(None)
         return report.error
 
+    def update_ordinary(
+        self, origin: Origin, updates: Iterable[EntityUpdate], action: UpdateAction
+    ) -> int:
+        """Do updates, one after the other, up to the first that is not an ordinary one.
+
+        Ordinary is an update of an entity that exists, with all types and values, of which
+        nothing fails. Returns how many were done; raises as `update`.
+        """
+        if self._casts:
+            return 0
+        done = 0
+        for update in updates:
+            if update.type is None:
+                break
+            if not self._is_done_ordinarily(origin, update, action, PLAIN_UPDATE):
+                break
+            done += 1
+        return done
+
     def update_matching(
         self,
         origin: Origin,
@@ -312,14 +331,14 @@ class Engine:
         scope = origin.scope.for_update()
         found = tenant.entities.find(update.id, update.type, scope)
         outcomes = []
-        for entity in found or (None,):
-            filled = self._fill(update, entity, options)
-            is_new = entity is None
+        for one in found or (None,):
+            filled = self._fill(update, one, options)
+            is_new = one is None
             outcome = Outcome(update.id, filled.type or "", is_new)
             self._journal.admit()
             try:
-                one = [] if entity is None else [entity]
-                shortfall = self._update_one(tenant, origin, filled, one, action, options)
+                it = [] if one is None else [one]
+                shortfall = self._update_one(tenant, origin, filled, it, action, options)
                 outcomes.append(outcome._replace(shortfall=shortfall))
             except NgsiError as error:
                 outcomes.append(outcome._replace(error=error))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+import orjson
+
+from _native.context_elements import ElementDecoder, encode_answer
 from ngsi.errors import BadRequest
 from ngsi.model import AttributeUpdate, EntityUpdate, UpdateAction
+from ngsi.syntax import MAX_IDENTIFIER_LENGTH, has_forbidden
 from ngsi.v1.document import COMPOUND, TEXT, load_document
 from ngsi.v1.elements import (
     ATTRIBUTE_FIELDS,
@@ -35,7 +39,27 @@ _ACTIONS: Final = {
     "APPEND_STRICT": UpdateAction.APPEND_STRICT,
     "REPLACE": UpdateAction.REPLACE,
 }
+_PLAIN: Final = ElementDecoder(has_forbidden=has_forbidden, max_length=MAX_IDENTIFIER_LENGTH)
+# The answer to updates of `decode_plain_update` that were all done.
+encode_plain_answer: Final = encode_answer
 ACTION_NAMES: Final = {action: name for name, action in _ACTIONS.items()}
+
+
+def decode_plain_update(body: bytes) -> tuple[UpdateAction, list[EntityUpdate]] | None:
+    """The action and the updates of updateContext, if it is a plain one: each element has an id
+    and each attribute a name, a type and a text, and no metadata."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if type(document) is not dict or document.keys() != _UPDATE_FIELDS.keys():
+        return None
+    name = document["updateAction"]
+    action = _ACTIONS.get(name) if type(name) is str else None
+    updates = _PLAIN.decode(document["contextElements"])
+    if action is None or not updates:
+        return None
+    return action, updates
 
 
 def decode_update(body: bytes) -> tuple[UpdateAction, list[Element]]:

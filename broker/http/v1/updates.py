@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from broker.engine import Engine, Outcome
@@ -30,7 +30,14 @@ from ngsi.v1.status import (
     StatusCode,
     status_of,
 )
-from ngsi.v1.updates import ACTION_NAMES, ElementStatus, decode_update, render_update_answer
+from ngsi.v1.updates import (
+    ACTION_NAMES,
+    ElementStatus,
+    decode_plain_update,
+    decode_update,
+    encode_plain_answer,
+    render_update_answer,
+)
 
 Render: TypeAlias = Callable[[list[ElementStatus]], dict[str, Any]]
 
@@ -44,10 +51,37 @@ class UpdateRoutes:
 
     def update(self, call: Call) -> Answer:
         """POST /v1/updateContext."""
-        action, elements = decode_update(call.content())
+        body = call.content()
+        plain = decode_plain_update(body)
+        if plain is None:
+            action, elements = decode_update(body)
+            return self._update(call, elements, action)
+        action, updates = plain
+        if call.parameters or self._engine.has_providers(call.origin.tenant):
+            return self._update(call, [Element(update) for update in updates], action)
+        done = 0
+        if len(call.origin.scope.paths) < 2:
+            done = self._engine.update_ordinary(call.origin, updates, action)
+        if done == len(updates):
+            reply = Reply(200, encode_plain_answer(updates), {"Content-Type": "application/json"})
+            reply.commit = self._engine.committed()
+            return reply
+        first = [ElementStatus(update, STATUS_OK) for update in updates[:done]]
+        return self._update(call, [Element(update) for update in updates[done:]], action, first)
+
+    def _update(
+        self,
+        call: Call,
+        elements: list[Element],
+        action: UpdateAction,
+        done: Sequence[ElementStatus] = (),
+    ) -> Answer:
         as_object = is_as_object(call)
         return self.run(
-            call, elements, action, lambda outcomes: render_update_answer(outcomes, as_object)
+            call,
+            elements,
+            action,
+            lambda outcomes: render_update_answer([*done, *outcomes], as_object),
         )
 
     def run(

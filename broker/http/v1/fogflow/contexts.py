@@ -148,6 +148,8 @@ class ContextRoutes:
                 if attribute.type == COMMAND:
                     details = f"no context provider is registered for the command /{name}/"
                     return [ElementStatus(update, StatusCode(CONTEXT_ELEMENT_NOT_FOUND, details))]
+        if _has_types(update) and self._engine.update_ordinary(call.origin, [update], action):
+            return [ElementStatus(update, STATUS_OK)]
         outcomes: list[ElementStatus] = []
         for outcome in self._engine.update_matching(call.origin, update, action, FOGFLOW_UPDATE):
             outcomes += describe_outcome(outcome, update, action)
@@ -229,6 +231,12 @@ class ContextRoutes:
         if not found:
             raise NotFound(ENTITY_NOT_FOUND)
         return found[0]
+
+
+def _has_types(update: EntityUpdate) -> bool:
+    return update.type is not None and all(
+        attribute.type is not None for attribute in update.attributes.values()
+    )
 
 
 def _render(entity: Entity) -> dict[str, Any]:

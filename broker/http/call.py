@@ -200,13 +200,19 @@ class Call(Request):
             )
 
     def _check_accept(self, header: str) -> Accepted:
+        if not self.route.any_media:
+            return self._read_accept(header)
+        try:
+            return self._read_accept(header)
+        except (BadRequest, NotAcceptable):
+            self.accepted = _ANYTHING
+            return _ANYTHING
+
+    def _read_accept(self, header: str) -> Accepted:
         accepted = self.accepted = parse_accept(header)
         is_value = self.path.endswith("/value")
         if accepted.json or (accepted.text and is_value):
             return accepted
-        if self.route.any_media:
-            self.accepted = _ANYTHING
-            return _ANYTHING
         types = "application/json, text/plain" if is_value else "application/json"
         raise NotAcceptable(f"acceptable MIME types: {types}")
 

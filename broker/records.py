@@ -9,7 +9,7 @@ them may hold; the document is JSON. docs/journal.md lists the fields for operat
                                              "a": {name: [type, value, metadata,
                                                           created, modified]}}
     s <tenant> <subscription id>            {"servicePath": ..., "subscription": {...},
-                                             "counters": {...}}
+                                             "originator": a correlator, "counters": {...}}
 
 Those of registrations are in `broker.registration_records`.
 """
@@ -105,6 +105,7 @@ def encode_subscription(subscription: Subscription) -> bytes:
         {
             "servicePath": subscription.service_path,
             "subscription": render_subscription(subscription, now=None),
+            "originator": subscription.originator,
             "counters": _pack_counters(subscription.counters),
         }
     )
@@ -130,6 +131,7 @@ def decode_stored_subscription(identity: list[str], document: bytes) -> Subscrip
     subscription = decode_subscription(
         state["subscription"], identity[0], state["servicePath"], lenient=True
     )
+    subscription.originator = state.get("originator", "")
     for name, value in state["counters"].items():
         setattr(subscription.counters, name, value)
     return subscription

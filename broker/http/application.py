@@ -29,12 +29,13 @@ from broker.http.v1 import errors as v1_errors
 from broker.http.v1 import routes as v1
 from broker.logs import request_context
 from broker.object_ids import check_subscription_id
-from ngsi.errors import BadRequest, MethodNotAllowed, NgsiError
+from ngsi.errors import BadRequest, MethodNotAllowed, NgsiError, NotFound
 
-# Orion names PUT alone in the header Allow of /admin/log, though it answers GET too.
 # Orion 3 looks at the letters of NGSIv1's paths only. Tried after all other paths.
 _IN_ANY_CASE: Final = ("/v1/", "/NGSI10/", "/NGSI9/")
 _V1_PATHS: Final = "/{root:(?i:v1|ngsi10|ngsi9)}/{path:.*}"
+_NO_SERVICE: Final = "Service not found. Check your URL as probably it is wrong."
+# Orion names PUT alone in the header Allow of /admin/log, though it answers GET too.
 _ALLOWED: Final = {"/admin/log": "PUT"}
 
 
@@ -250,4 +251,6 @@ async def _refuse_path(call: Call) -> Reply:
             raise BadRequest("entity type length: 0, min length supported: 1")
         case ["v2", "subscriptions", ""]:
             check_subscription_id("")
-    raise BadRequest("Service not found. Check your URL as probably it is wrong.")
+        case ["ngsi10" | "ngsi9", *_]:
+            raise NotFound(_NO_SERVICE)  # as FogFlow
+    raise BadRequest(_NO_SERVICE)

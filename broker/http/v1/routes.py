@@ -15,6 +15,7 @@ from broker.http.v1.errors import (
     refuse_unsubscription,
     refuse_with_code,
 )
+from broker.http.v1.fogflow import routes as fogflow
 from broker.http.v1.notifications import NotificationRoutes
 from broker.http.v1.queries import QueryRoutes
 from broker.http.v1.registry_routes import make_registry_routes
@@ -24,7 +25,17 @@ from broker.http.v1.updates import UpdateRoutes
 
 
 def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
-    """All routes of NGSIv1 over one engine and the context providers behind it."""
+    """All routes of NGSIv1 over one engine and the context providers behind it.
+
+    What FogFlow has under the roots in lower case is answered in its spelling.
+    """
+    theirs = fogflow.make_routes(engine, forwarding)
+    paths = {resource.path for resource in theirs}
+    orions = _make_orions_routes(engine, forwarding)
+    return [*theirs, *(resource for resource in orions if resource.path not in paths)]
+
+
+def _make_orions_routes(engine: Engine, forwarding: Forwarding) -> Routes:
     updates = UpdateRoutes(engine, forwarding)
     queries = QueryRoutes(engine, forwarding)
     entities = EntityRoutes(updates, queries)

@@ -13,9 +13,11 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from _native.kernel import UpdateKernel
-from broker import records
+from broker import records, registration_records
+from broker.availability_records import KIND as AVAILABILITY_SUBSCRIPTION
+from broker.availability_records import decode_availability
 from broker.deprecations import Deprecations
-from broker.journal import MAX_KEY_BYTES, MAX_PAYLOAD_BYTES
+from broker.journal import MAX_PAYLOAD_BYTES
 from broker.location import LocationRule, Locations, touches_location
 from broker.messages import MessageRules
 from broker.object_ids import ObjectIds
@@ -24,6 +26,7 @@ from broker.outbox import KIND as KEPT_NOTIFICATION
 from broker.outbox import DeliveryRules, Outbox
 from broker.ports import JournalPort, NotifierPort
 from broker.publisher import Publisher
+from broker.registry import Registry
 from broker.tenant import Tenant
 from broker.update import (
     PLAIN_UPDATE,
@@ -38,7 +41,6 @@ from ngsi.errors import (
     BadRequest,
     NgsiError,
     NotFound,
-    RequestEntityTooLarge,
     TooManyResults,
     Unprocessable,
 )
@@ -55,7 +57,6 @@ from ngsi.model import (
     EntityUpdate,
     UpdateAction,
 )
-from ngsi.registration import Registration
 from ngsi.subscription import Subscription
 from ngsi.syntax import MAX_IDENTITY_LENGTH
 from ngsi.v1.autocast import cast
@@ -63,16 +64,12 @@ from ngsi.v2.entities import WRONG_EXPIRY
 
 ENTITY_NOT_FOUND = "The requested entity has not been found. Check type and id"
 SUBSCRIPTION_NOT_FOUND = "The requested subscription has not been found. Check id"
-REGISTRATION_NOT_FOUND = "The requested registration has not been found. Check id"
 
 # A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
 _APPEND: Final = UpdateAction.APPEND
 _APPEND_STRICT: Final = UpdateAction.APPEND_STRICT
 _DELETE: Final = UpdateAction.DELETE
 _UPDATE: Final = UpdateAction.UPDATE
-
-# Smaller documents find room in what every change is admitted with.
-_LARGE_DOCUMENT_BYTES = 1024 * 1024
 
 
 class Outcome(NamedTuple):
@@ -119,12 +116,11 @@ class Engine:
             expiry=DATE_EXPIRES,
             journal=journal,
             clock=clock,
-            max_document=_LARGE_DOCUMENT_BYTES,
+            max_document=records.LARGE_DOCUMENT_BYTES,
             max_size=MAX_PAYLOAD_BYTES,
         )
         self._ids = ObjectIds(clock)
-        # With counters not yet journaled, and their tenants.
-        self._forwarded: dict[Registration, str] = {}
+        self.registry = Registry(journal, self._publisher, clock, self._tenants)
 
     def restore(self) -> None:
         """Take over what the journal kept; once, before anything else.
@@ -144,8 +140,12 @@ class Engine:
                     subscription = records.decode_stored_subscription(identity, document)
                     self._own(tenant).subscriptions[subscription.id] = subscription
                 elif kind == records.REGISTRATION:
-                    registration = records.decode_stored_registration(identity, document)
+                    registration = registration_records.decode_stored_registration(
+                        identity, document
+                    )
                     self._own(tenant).registrations[registration.id] = registration
+                elif kind == AVAILABILITY_SUBSCRIPTION:
+                    self._own(tenant).availability.put(decode_availability(identity, document))
                 elif kind == KEPT_NOTIFICATION:
                     self._publisher.outbox.restore(tenant, identity, document)
                 else:
@@ -167,6 +167,7 @@ class Engine:
             state.registrations.clear()
             for _, registration in registrations:
                 state.put_registration(registration)
+        self.registry.start()
 
     def tenant(self, name: str) -> Tenant:
         """The tenant of that name, to be read; one without content is not kept."""
@@ -316,25 +317,29 @@ class Engine:
         return done
 
     def update_matching(
-        self, origin: Origin, update: EntityUpdate, action: UpdateAction
+        self,
+        origin: Origin,
+        update: EntityUpdate,
+        action: UpdateAction,
+        options: UpdateOptions = V1_UPDATE,
     ) -> list[Outcome]:
         """Update every entity that has the id, and the type if one is given, as NGSIv1 does.
 
-        An attribute without a type or value keeps those that it has; a new one gets "". Raises
-        as `update`.
+        An attribute without a type or value keeps those that it has; a new one gets "". With
+        `options.typed_values` null is a value, and none is cast. Raises as `update`.
         """
         tenant = self.tenant(origin.tenant)
         scope = origin.scope.for_update()
         found = tenant.entities.find(update.id, update.type, scope)
         outcomes = []
         for one in found or (None,):
-            filled = self._fill(update, one)
+            filled = self._fill(update, one, options)
             is_new = one is None
             outcome = Outcome(update.id, filled.type or "", is_new)
             self._journal.admit()
             try:
                 it = [] if one is None else [one]
-                shortfall = self._update_one(tenant, origin, filled, it, action, V1_UPDATE)
+                shortfall = self._update_one(tenant, origin, filled, it, action, options)
                 outcomes.append(outcome._replace(shortfall=shortfall))
             except NgsiError as error:
                 outcomes.append(outcome._replace(error=error))
@@ -345,27 +350,34 @@ class Engine:
         found = self.tenant(origin.tenant).entities.find(
             update.id, update.type, origin.scope.for_update()
         )
-        attributes = self._fill(update, found[0] if found else None).attributes
+        attributes = self._fill(update, found[0] if found else None, V1_UPDATE).attributes
         return EntityUpdate(update.id, update.type, attributes)
 
-    def _fill(self, update: EntityUpdate, entity: Entity | None) -> EntityUpdate:
+    def _fill(
+        self, update: EntityUpdate, entity: Entity | None, options: UpdateOptions
+    ) -> EntityUpdate:
         current = {} if entity is None else entity.attributes
         attributes = update.attributes
-        if self._casts or any(
+        is_typed = options.typed_values
+        if (self._casts and not is_typed) or any(
             given.type is None or given.value is None for given in attributes.values()
         ):
             attributes = {
-                name: self._fill_attribute(given, current.get(name))
+                name: self._fill_attribute(given, current.get(name), is_typed)
                 for name, given in attributes.items()
             }
         entity_type = (update.type or "") if entity is None else entity.type
         return EntityUpdate(update.id, entity_type, attributes)
 
-    def _fill_attribute(self, given: AttributeUpdate, former: Attribute | None) -> AttributeUpdate:
+    def _fill_attribute(
+        self, given: AttributeUpdate, former: Attribute | None, is_typed: bool
+    ) -> AttributeUpdate:
         attribute_type, value = given.type, given.value
         if attribute_type is None:
             attribute_type = "" if former is None else former.type
-        if value is None:
+        if is_typed:
+            pass
+        elif value is None:
             value = "" if former is None else former.value
         elif self._casts:
             value = cast(attribute_type, value)
@@ -478,7 +490,7 @@ class Engine:
         entity.set_locations(locations)
         entity.expires = expires
         document = records.encode_entity(entity, attributes, entity.locations, now)
-        entity.size = self._check_size(document, "entity")
+        entity.size = records.check_size(self._journal, document, "entity")
         self._journal.put(records.entity_key(tenant.name, entity), document)
         self._tenants.setdefault(tenant.name, tenant)
         tenant.entities.insert(entity)
@@ -570,8 +582,8 @@ class Engine:
         if not is_patch:
             document = records.encode_changed_entity(entity, change, names, now)
             size = len(document)
-            if size > _LARGE_DOCUMENT_BYTES:
-                self._check_size(document, "entity")
+            if size > records.LARGE_DOCUMENT_BYTES:
+                records.check_size(self._journal, document, "entity")
         # Nothing was changed so far, and nothing fails from here on.
         if moved is not None:
             tenant.entities.move(entity, moved)
@@ -605,28 +617,11 @@ class Engine:
 
     def journal_counters(self) -> None:
         """Give the journal the counters that changed; called once a second and at the end."""
-        if not self._publisher.has_progress and not self._forwarded:
+        if not self._publisher.has_progress and not self.registry.has_progress:
             return
         self._journal.admit()
         self._publisher.journal_progress()
-        forwarded, self._forwarded = self._forwarded, {}
-        for registration, tenant in forwarded.items():
-            if self.tenant(tenant).registrations.get(registration.id) is registration:
-                self._journal.patch(
-                    records.registration_key(tenant, registration.id),
-                    records.encode_forwarding(registration),
-                )
-
-    def _check_size(self, document: bytes, what: str) -> int:
-        """The bytes of a document that can be kept; raises what the client hears otherwise."""
-        size = len(document)
-        if size > MAX_PAYLOAD_BYTES:
-            raise RequestEntityTooLarge(
-                f"{what} size: {size}, max size supported: {MAX_PAYLOAD_BYTES}"
-            )
-        if size > _LARGE_DOCUMENT_BYTES:
-            self._journal.admit(size + MAX_KEY_BYTES)
-        return size
+        self.registry.journal_progress()
 
     # Subscriptions
 
@@ -638,9 +633,15 @@ class Engine:
         """Add a subscription or replace the one of that id."""
         self._journal.admit()
         document = records.encode_subscription(subscription)
-        self._check_size(document, "subscription")
+        records.check_size(self._journal, document, "subscription")
         self._journal.put(records.subscription_key(tenant_name, subscription.id), document)
         self._own(tenant_name).put_subscription(subscription)
+
+    def notify_current(
+        self, origin: Origin, subscription: Subscription, entities: list[Entity]
+    ) -> None:
+        """Notify one subscription of the state of entities, one at least, as one notification."""
+        self._publisher.publish_current(self.tenant(origin.tenant), origin, subscription, entities)
 
     def subscription(self, tenant_name: str, subscription_id: str) -> Subscription:
         """The subscription of that id; raises NotFound."""
@@ -658,52 +659,10 @@ class Engine:
         self._journal.delete(records.subscription_key(tenant_name, subscription_id))
         self._publisher.outbox.remove(tenant_name, subscription_id)
 
-    # Registrations
-
-    def put_registration(self, tenant_name: str, registration: Registration) -> None:
-        """Add a registration or replace the one of that id."""
-        self._journal.admit()
-        document = records.encode_registration(registration)
-        self._check_size(document, "registration")
-        self._journal.put(records.registration_key(tenant_name, registration.id), document)
-        self._own(tenant_name).put_registration(registration)
-
-    def registration(self, tenant_name: str, registration_id: str) -> Registration:
-        """The registration of that id; raises NotFound."""
-        tenant = self._tenants.get(tenant_name)
-        registration = None if tenant is None else tenant.registrations.get(registration_id)
-        if registration is None:
-            raise NotFound(REGISTRATION_NOT_FOUND)
-        return registration
-
-    def remove_registration(self, tenant_name: str, registration_id: str) -> None:
-        """Remove the registration of that id; raises NotFound."""
-        self.registration(tenant_name, registration_id)
-        self._journal.admit()
-        self.tenant(tenant_name).remove_registration(registration_id)
-        self._journal.delete(records.registration_key(tenant_name, registration_id))
-
     def has_providers(self, tenant_name: str) -> bool:
         """Whether requests to the tenant may have to be forwarded to context providers."""
         tenant = self._tenants.get(tenant_name)
         return tenant is not None and bool(tenant.registrations)
-
-    def count_forwarding(
-        self, tenant_name: str, registration: Registration, at: float, is_success: bool
-    ) -> None:
-        """Count one forwarded request and how it went; `at` is in seconds since 1970."""
-        tenant = self._tenants.get(tenant_name)
-        current = None if tenant is None else tenant.registrations.get(registration.id)
-        if current is None:
-            return  # removed meanwhile
-        forwarding = current.forwarding
-        forwarding.times_sent += 1
-        forwarding.last_forwarding = at
-        if is_success:
-            forwarding.last_success = at
-        else:
-            forwarding.last_failure = at
-        self._forwarded[current] = tenant_name
 
 
 def _maybe_ordinary(action: UpdateAction, options: UpdateOptions) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from broker import provider_messages as messages
@@ -21,16 +22,26 @@ from broker.providers import choose_provider
 from broker.update import UpdateOptions
 from ngsi.errors import InternalServerError, NgsiError, NotFound
 from ngsi.model import AttributeUpdate, Entity, EntityUpdate, UpdateAction
-from ngsi.registration import ForwardingMode, Registration
+from ngsi.registration import ContextProvider, ForwardingMode, Provision, Registration
 
 FORWARDED_ACTIONS: Final = frozenset({UpdateAction.UPDATE, UpdateAction.REPLACE})
 
 
+class Fate(Enum):
+    """What became of a part of an update."""
+
+    DONE = auto()
+    REFUSED = auto()  # by who was asked, or nobody has it
+    UNREACHED = auto()  # the provider did not answer
+    MISUNDERSTOOD = auto()  # the provider's answer says nothing of it
+    NOT_ASKED = auto()  # the limit of forwarded requests was reached
+
+
 class UpdatedPart(NamedTuple):
-    """A part of an update, and whether it was done."""
+    """A part of an update, and what became of it."""
 
     update: EntityUpdate
-    is_done: bool
+    fate: Fate
 
 
 class ForwardingFailure(NotFound):
@@ -96,14 +107,15 @@ async def update_everywhere(
 class _Part:
     """What one provider is to update."""
 
-    legacy: bool
+    provider: ContextProvider
     registrations: list[Registration] = field(default_factory=list)
     updates: dict[tuple[str, str | None], EntityUpdate] = field(default_factory=dict)
 
     def add(
-        self, registration: Registration, named: EntityUpdate, name: str, value: AttributeUpdate
+        self, provision: Provision, named: EntityUpdate, name: str, value: AttributeUpdate
     ) -> None:
         """Have one more attribute updated."""
+        registration = provision.registration
         if registration not in self.registrations:
             self.registrations.append(registration)
         update = self.updates.setdefault(
@@ -135,7 +147,7 @@ class _Plan:
         if len(found) > 1 or self._is_own(update, entity):
             self.own.append((update, named))
             return
-        registrations = self._tenant.providers.for_entity(
+        provisions = self._tenant.providers.for_entity(
             named.id, named.type, self._scope, self._now, ForwardingMode.UPDATE
         )
         own = EntityUpdate(update.id, update.type, {})
@@ -144,13 +156,13 @@ class _Plan:
             if entity is not None and name in entity.attributes:
                 own.attributes[name] = value
                 continue
-            chosen = choose_provider(registrations, name)
+            chosen = choose_provider(provisions, name)
             if chosen is None:
                 missing.attributes[name] = value
             else:
                 provider = chosen.provider
                 key = (provider.url, provider.legacy_forwarding)
-                part = self.forwarded.setdefault(key, _Part(provider.legacy_forwarding))
+                part = self.forwarded.setdefault(key, _Part(provider))
                 part.add(chosen, named, name, value)
         if own.attributes:
             self.own.append((own, named))
@@ -177,12 +189,19 @@ class _Report:
     def add_success(self, update: EntityUpdate, attributes: dict[str, AttributeUpdate]) -> None:
         """These attributes of the entity were updated."""
         self.has_success = True
-        self.parts.append(UpdatedPart(EntityUpdate(update.id, update.type, attributes), True))
+        part = EntityUpdate(update.id, update.type, attributes)
+        self.parts.append(UpdatedPart(part, Fate.DONE))
 
-    def add_failures(self, update: EntityUpdate, attributes: dict[str, AttributeUpdate]) -> None:
+    def add_failures(
+        self,
+        update: EntityUpdate,
+        attributes: dict[str, AttributeUpdate],
+        fate: Fate = Fate.REFUSED,
+    ) -> None:
         """These attributes of the entity were not updated."""
         names = attributes.keys()
-        self.parts.append(UpdatedPart(EntityUpdate(update.id, update.type, attributes), False))
+        part = EntityUpdate(update.id, update.type, attributes)
+        self.parts.append(UpdatedPart(part, fate))
         listed = self._failures.setdefault((update.id, update.type or ""), {})
         listed.update(dict.fromkeys(names))
 
@@ -204,10 +223,17 @@ class _Report:
 
 async def _forward(relay: Relay, part: _Part, report: _Report) -> None:
     updates = list(part.updates.values())
-    operation = messages.LEGACY_UPDATE if part.legacy else messages.UPDATE
-    body = messages.encode_update(updates, part.legacy)
-    forward = Forward(part.registrations, operation, {}, body)
-    refused = await relay.ask(forward, _Reading(part.legacy, updates))
+    legacy = part.provider.legacy_forwarding
+    operation = messages.LEGACY_UPDATE if legacy else messages.UPDATE
+    body = messages.encode_update(updates, legacy)
+    forward = Forward(part.provider.url, part.registrations, operation, {}, body)
+    reading = _Reading(legacy, updates)
+    fate = Fate.REFUSED
+    if relay.is_spent:
+        fate = Fate.NOT_ASKED
+    refused = await relay.ask(forward, reading)
+    if refused is None and fate is Fate.REFUSED:
+        fate = Fate.MISUNDERSTOOD if reading.has_begun else Fate.UNREACHED
     for update in updates:
         failed: dict[str, AttributeUpdate] = {}
         done: dict[str, AttributeUpdate] = {}
@@ -215,7 +241,7 @@ async def _forward(relay: Relay, part: _Part, report: _Report) -> None:
             is_refused = refused is None or (update.id, name) in refused
             (failed if is_refused else done)[name] = attribute
         if failed:
-            report.add_failures(update, failed)
+            report.add_failures(update, failed, fate)
         if done:
             report.add_success(update, done)
 
@@ -226,8 +252,10 @@ class _Reading:
 
     legacy: bool
     updates: list[EntityUpdate]
+    has_begun: bool = False
 
     async def __call__(self, answer: ProviderAnswer) -> frozenset[tuple[str, str]]:
+        self.has_begun = True
         if self.legacy:
             return frozenset(messages.find_refused(answer.body, self.updates))
         if answer.status == messages.UPDATED:

@@ -7,7 +7,7 @@ one by one. Source: Orion API, sections "Notification Messages" and "Custom Noti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -37,6 +37,7 @@ from ngsi.subscription import (
     PayloadKind,
     Subscription,
 )
+from ngsi.v1.fogflow import notifications as fogflow
 from ngsi.v1.notifications import ENVELOPE as LEGACY_ENVELOPE
 from ngsi.v1.notifications import render_notified
 from ngsi.v2.render import ALL, Representation, View, builtin_attribute, render_entity
@@ -57,15 +58,20 @@ _REPRESENTATIONS: Final = {
     AttrsFormat.SIMPLIFIED_KEY_VALUES: Representation.KEY_VALUES,
     AttrsFormat.VALUES: Representation.VALUES,
     AttrsFormat.LEGACY: Representation.LEGACY,
+    AttrsFormat.FOGFLOW: Representation.FOGFLOW,
 }
 # What stands around an entity, whose place is the second %b; the first is the subscription's id.
+# Several entities stand there with commas between them, but for LEGACY.
 _ENVELOPE: Final = b'{"subscriptionId":"%b","data":[%b]}'
 _ENVELOPES: Final = {
     AttrsFormat.SIMPLIFIED_NORMALIZED: b"",
     AttrsFormat.SIMPLIFIED_KEY_VALUES: b"",
     AttrsFormat.LEGACY: LEGACY_ENVELOPE,
+    AttrsFormat.FOGFLOW: fogflow.ENVELOPE,
 }
 _LEGACY: Final = Representation.LEGACY
+_FOGFLOW: Final = Representation.FOGFLOW
+_V1_FORMATS: Final = frozenset({AttrsFormat.LEGACY, AttrsFormat.FOGFLOW})
 _ALWAYS_NOTIFIED: Final = frozenset({ALTERATION_TYPE, DATE_CREATED, DATE_MODIFIED})
 
 
@@ -105,7 +111,7 @@ class MessageRules:
             delivery,
             shape,
             delivery.custom is not None and self.allows_custom,
-            "" if delivery.attrs_format is AttrsFormat.LEGACY else delivery.attrs_format.value,
+            "" if delivery.attrs_format in _V1_FORMATS else delivery.attrs_format.value,
             _ENVELOPES.get(delivery.attrs_format, _ENVELOPE),
             timeout_ms / 1000 if timeout_ms else self.timeout_s,
         )
@@ -225,6 +231,13 @@ class MessageFactory:
             on_result=self._on_result,
         )
 
+    def show_together(self, subscription: Subscription, others: Iterable[EntityEvent]) -> None:
+        """Have the notification for a subscription show the entities of other events, too."""
+        shape = self._rules.plan(subscription.delivery).shape
+        assert shape is not None
+        bodies = [self._body(shape), *(_render(event, shape.view) for event in others)]
+        self._bodies[shape] = b",".join(bodies)
+
     def _expression_context(self) -> dict[str, Any]:
         if self._context is None:
             self._context = build_context(self._event, self._origin)
@@ -281,6 +294,8 @@ def _render(event: EntityEvent, view: View) -> bytes:
     if view.representation is _LEGACY:
         element = render_notified(event, view)
         return b"" if element is None else orjson.dumps(element)
+    if view.representation is _FOGFLOW:
+        return orjson.dumps(fogflow.render_notified(event, view))
     return orjson.dumps(render_entity(event.entity, view, event))
 
 

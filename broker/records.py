@@ -1,4 +1,4 @@
-"""The journal's records of entities, subscriptions and registrations.
+"""The journal's records of entities and subscriptions, and the keys of all.
 
 A key names the kind of state, the tenant and the identity, separated by a byte that none of
 them may hold; the document is JSON. docs/journal.md lists the fields for operators.
@@ -9,9 +9,9 @@ them may hold; the document is JSON. docs/journal.md lists the fields for operat
                                              "a": {name: [type, value, metadata,
                                                           created, modified]}}
     s <tenant> <subscription id>            {"servicePath": ..., "subscription": {...},
-                                             "counters": {...}}
-    r <tenant> <registration id>            {"servicePath": ..., "registration": {...},
-                                             "forwarding": {...}}
+                                             "originator": a correlator, "counters": {...}}
+
+Those of registrations are in `broker.registration_records`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,20 @@ from _native.records import encode_change as encode_change
 from _native.records import encode_changed_entity as encode_changed_entity
 from _native.records import encode_entity as encode_entity
 from _native.records import entity_key as entity_key
+from broker.journal import MAX_KEY_BYTES, MAX_PAYLOAD_BYTES
+from broker.ports import JournalPort
+from ngsi.errors import RequestEntityTooLarge
 from ngsi.model import NO_METADATA, Attribute, Entity
-from ngsi.registration import ForwardingInformation, Registration
 from ngsi.subscription import Counters, Subscription
-from ngsi.v2.registrations import decode_registration, render_registration
 from ngsi.v2.subscriptions import decode_subscription, render_subscription
 
 SEPARATOR: Final = "\x1f"  # a control character: no identifier, tenant or path has one
 ENTITY: Final = "e"
 SUBSCRIPTION: Final = "s"
 REGISTRATION: Final = "r"
+
+LARGE_DOCUMENT_BYTES: Final = 1024 * 1024
+"""Smaller documents find room in what every change is admitted with."""
 
 
 def is_key_part(text: str) -> bool:
@@ -55,6 +59,16 @@ def registration_key(tenant: str, registration_id: str) -> bytes:
 def split_key(key: bytes) -> list[str]:
     """Kind, tenant and identity of a key."""
     return key.decode().split(SEPARATOR)
+
+
+def check_size(journal: JournalPort, document: bytes, what: str) -> int:
+    """The bytes of a document that can be kept; raises what the client hears otherwise."""
+    size = len(document)
+    if size > MAX_PAYLOAD_BYTES:
+        raise RequestEntityTooLarge(f"{what} size: {size}, max size supported: {MAX_PAYLOAD_BYTES}")
+    if size > LARGE_DOCUMENT_BYTES:
+        journal.admit(size + MAX_KEY_BYTES)
+    return size
 
 
 def decode_entity(identity: list[str], document: bytes) -> Entity:
@@ -91,6 +105,7 @@ def encode_subscription(subscription: Subscription) -> bytes:
         {
             "servicePath": subscription.service_path,
             "subscription": render_subscription(subscription, now=None),
+            "originator": subscription.originator,
             "counters": _pack_counters(subscription.counters),
         }
     )
@@ -116,40 +131,7 @@ def decode_stored_subscription(identity: list[str], document: bytes) -> Subscrip
     subscription = decode_subscription(
         state["subscription"], identity[0], state["servicePath"], lenient=True
     )
+    subscription.originator = state.get("originator", "")
     for name, value in state["counters"].items():
         setattr(subscription.counters, name, value)
     return subscription
-
-
-def encode_registration(registration: Registration) -> bytes:
-    """The whole state of a registration."""
-    return orjson.dumps(
-        {
-            "servicePath": registration.service_path,
-            "registration": render_registration(registration, stored=True),
-            "forwarding": _pack_forwarding(registration.forwarding),
-        }
-    )
-
-
-def encode_forwarding(registration: Registration) -> bytes:
-    """A merge patch with the counters of forwarding."""
-    return orjson.dumps({"forwarding": _pack_forwarding(registration.forwarding)})
-
-
-def _pack_forwarding(forwarding: ForwardingInformation) -> dict[str, Any]:
-    return {name: getattr(forwarding, name) for name in ForwardingInformation.__slots__}
-
-
-def decode_stored_registration(identity: list[str], document: bytes) -> Registration:
-    """The registration of a key's [id] and its document."""
-    state = orjson.loads(document)
-    registration = decode_registration(
-        state["registration"], identity[0], state["servicePath"], any_pattern=True
-    )
-    # Null members are absent from a document whose last record was a merge patch.
-    counters = state.get("forwarding", {})
-    for name in ForwardingInformation.__slots__:
-        if name in counters:
-            setattr(registration.forwarding, name, counters[name])
-    return registration

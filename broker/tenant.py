@@ -1,4 +1,4 @@
-"""What one tenant (Fiware-Service) owns: entities, subscriptions and registrations.
+"""What one tenant (Fiware-Service) owns: entities, registrations, and subscriptions to both.
 
 Tenants share nothing, so nothing of one can show up in another.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from broker.availability import AvailabilitySubscribers
 from broker.entity_table import EntityTable
 from broker.matcher import SubscriptionMatcher
 from broker.providers import ProviderIndex
@@ -33,6 +34,7 @@ class Tenant:
         self.matcher = SubscriptionMatcher()
         self.registrations: dict[str, Registration] = {}  # by id, oldest first
         self.providers = ProviderIndex()
+        self.availability = AvailabilitySubscribers()
         self.index_changes = IndexChanges()
         self._handles: dict[str, int] = {}
 

@@ -17,6 +17,7 @@ _TIME_UNITS_S: Final = {"H": _HOUR_S, "M": 60, "S": 1}
 _NUMBER: Final = r"[0-9]{1,9}(?:[.,][0-9]{1,9})?"
 # As Orion, in any order and maybe without any part after the T.
 _SHAPE: Final = re.compile(rf"P(?=.)((?:{_NUMBER}[YMWD])*)(?:T((?:{_NUMBER}[HMS])*))?")
+_LAST_S: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that can be shown
 _PART: Final = re.compile(rf"({_NUMBER})([A-Z])")
 
 
@@ -34,7 +35,12 @@ def parse_duration(text: str) -> Duration | None:
         return None
     dates, times = match.groups()
     seconds = _sum(dates, _DATE_UNITS_S) + _sum(times or "", _TIME_UNITS_S)
-    return Duration(text, round(seconds))
+    return Duration(text, int(seconds + 0.5))
+
+
+def find_end(now: float, duration_s: int) -> float:
+    """When a duration that begins now is over, in seconds since 1970."""
+    return min(now + duration_s, _LAST_S)
 
 
 def _sum(parts: str, units_s: dict[str, int]) -> float:

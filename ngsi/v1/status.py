@@ -29,6 +29,7 @@ _PHRASES: Final = {
     405: "Method Not Allowed",
     406: "Not Acceptable",
     409: "Too Many Results",
+    410: "Gone",
     411: "Content Length Required",
     413: "Request Entity Too Large",
     415: "Unsupported Media Type",

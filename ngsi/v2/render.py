@@ -49,6 +49,7 @@ class Representation(Enum):
     VALUES = "values"
     UNIQUE = "unique"
     LEGACY = "legacy"  # NGSIv1's, which `ngsi.v1.notifications` renders
+    FOGFLOW = "fogflow"  # FogFlow's, which `ngsi.v1.fogflow.notifications` renders
 
 
 # A member of an enumeration costs ten times as much to reach as a global (Python 3.11).

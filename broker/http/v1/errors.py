@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from broker.http.replies import Reply, reply_error, reply_json
+from broker.http.routing import ErrorReply
 from ngsi.errors import (
     ContentLengthRequired,
     InvalidParameter,
@@ -35,6 +36,13 @@ def refuse(error: NgsiError, as_text: bool = False) -> Reply:
     reply = _reply(error, as_text, render_orion_error(status_of(error)))
     if isinstance(error, InvalidParameter):
         reply.status = error.status
+    return reply
+
+
+def refuse_unknown(error: NgsiError, as_text: bool = False) -> Reply:
+    """The error of a path that is no operation's."""
+    reply = refuse(error, as_text)
+    reply.status = error.status
     return reply
 
 
@@ -72,6 +80,25 @@ def refuse_registration(error: NgsiError, as_text: bool = False) -> Reply:
     """The error of registerContext."""
     status = status_of(error).render()
     return _reply(error, as_text, {"registrationId": NO_ID, "errorCode": status})
+
+
+def refuse_availability(error: NgsiError, as_text: bool = False) -> Reply:
+    """The error of subscribeContextAvailability and updateContextAvailabilitySubscription."""
+    status = status_of(error).render()
+    return _reply(error, as_text, {"subscriptionId": NO_ID, "errorCode": status})
+
+
+def refuse_in_fogflow(id_field: str, status_field: str) -> ErrorReply:
+    """As FogFlow spells the error of an operation of NGSI9; `id_field` is "" for none."""
+
+    def refuse(error: NgsiError, as_text: bool = False) -> Reply:
+        status = status_of(error)
+        document: dict[str, Any] = {status_field: {**status.render(), "code": status.code}}
+        if id_field:
+            document[id_field] = ""
+        return _reply(error, as_text, document)
+
+    return refuse
 
 
 def _reply(error: NgsiError, as_text: bool, document: dict[str, Any]) -> Reply:

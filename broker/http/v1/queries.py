@@ -56,6 +56,8 @@ def render_page(page: EntityPage, wanted: tuple[str, ...], call: Call) -> dict[s
         details = ""
         if page.total and call.offset >= page.total:
             details = f"Number of matching entities: {page.total}. Offset is {call.offset}"
+        elif not page.is_whole:
+            details = "invalid context provider response"
         return {"errorCode": StatusCode(CONTEXT_ELEMENT_NOT_FOUND, details).render()}
     document: dict[str, Any] = {
         "contextResponses": [

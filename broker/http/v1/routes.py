@@ -15,20 +15,38 @@ from broker.http.v1.errors import (
     refuse_unsubscription,
     refuse_with_code,
 )
+from broker.http.v1.fogflow import routes as fogflow
 from broker.http.v1.notifications import NotificationRoutes
 from broker.http.v1.queries import QueryRoutes
+from broker.http.v1.registry_routes import make_registry_routes
 from broker.http.v1.subscriptions import SubscriptionRoutes
+from broker.http.v1.types import TypeRoutes
 from broker.http.v1.updates import UpdateRoutes
 
 
 def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
-    """All routes of NGSIv1 over one engine and the context providers behind it."""
+    """All routes of NGSIv1 over one engine and the context providers behind it.
+
+    What FogFlow has under the roots in lower case is answered in its spelling.
+    """
+    theirs = fogflow.make_routes(engine, forwarding)
+    paths = {resource.path for resource in theirs}
+    orions = _make_orions_routes(engine, forwarding)
+    return [*theirs, *(resource for resource in orions if resource.path not in paths)]
+
+
+def _make_orions_routes(engine: Engine, forwarding: Forwarding) -> Routes:
     updates = UpdateRoutes(engine, forwarding)
     queries = QueryRoutes(engine, forwarding)
     entities = EntityRoutes(updates, queries)
     subscriptions = SubscriptionRoutes(engine)
     notifications = NotificationRoutes(updates)
-    routes: Routes = []
+    types = TypeRoutes(engine)
+    routes: Routes = [
+        *make_registry_routes(engine),
+        Resource("/v1/contextTypes", {"GET": types.list}, refuse),
+        Resource("/v1/contextTypes/{type}", {"GET": types.get}, refuse),
+    ]
     for root in ("/v1", "/NGSI10", "/ngsi10"):
         routes += _context_routes(root, updates, queries, entities)
         routes += _subscription_routes(root, subscriptions, notifications)

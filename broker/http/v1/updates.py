@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from broker.engine import Engine, Outcome
 from broker.forwarded_update import (
     FORWARDED_ACTIONS,
+    Fate,
     ForwardingFailure,
     UpdatedPart,
     update_everywhere,
@@ -17,7 +18,7 @@ from broker.http.call import Call
 from broker.http.replies import Reply, reply_json
 from broker.http.routing import Answer
 from broker.update import PLAIN_UPDATE
-from ngsi.errors import BadRequest, NgsiError
+from ngsi.errors import BadRequest, NgsiError, NotFound
 from ngsi.model import EntityUpdate, UpdateAction
 from ngsi.v1.elements import Element
 from ngsi.v1.status import (
@@ -39,6 +40,11 @@ from ngsi.v1.updates import (
     render_update_answer,
 )
 
+# What is said of a provider that was of no use.
+_LOST: Final = {
+    Fate.UNREACHED: "error forwarding update",
+    Fate.MISUNDERSTOOD: "invalid context provider response",
+}
 Render: TypeAlias = Callable[[list[ElementStatus]], dict[str, Any]]
 
 
@@ -101,6 +107,7 @@ class UpdateRoutes:
         self, call: Call, elements: list[Element], action: UpdateAction, render: Render
     ) -> Reply:
         outcomes: list[ElementStatus] = []
+        lost = ""
         for element in elements:
             update = self._engine.fill_update(call.origin, element.update)
             try:
@@ -112,7 +119,12 @@ class UpdateRoutes:
             except NgsiError as error:
                 outcomes.append(ElementStatus(update, status_of(error)))
                 continue
+            for part in parts:
+                lost = lost or _LOST.get(part.fate, "")
             outcomes += _join(parts) if parts else self.apply(call, element, action)
+        # As Orion, what was done all the same is not told.
+        if lost or not outcomes:
+            raise NotFound(lost)
         return self._reply(render(outcomes))
 
     def _reply(self, document: dict[str, Any]) -> Reply:
@@ -144,7 +156,7 @@ class UpdateRoutes:
                     return [ElementStatus(only, StatusCode(INVALID_MODIFICATION, details))]
         outcomes: list[ElementStatus] = []
         for outcome in self._engine.update_matching(call.origin, update, action):
-            outcomes += _describe(outcome, update, action)
+            outcomes += describe_outcome(outcome, update, action)
         return outcomes
 
 
@@ -157,7 +169,10 @@ def is_as_object(call: Call) -> bool:
 def _join(parts: list[UpdatedPart]) -> list[ElementStatus]:
     """What this broker and providers did of a context element, and what nobody did."""
     joined: dict[bool, ElementStatus] = {}
-    for update, is_done in parts:
+    for update, fate in parts:
+        if fate is Fate.NOT_ASKED:
+            continue
+        is_done = fate is Fate.DONE
         known = joined.get(is_done)
         if known is not None:
             known.update.attributes.update(update.attributes)
@@ -168,7 +183,10 @@ def _join(parts: list[UpdatedPart]) -> list[ElementStatus]:
     return list(joined.values())
 
 
-def _describe(outcome: Outcome, update: EntityUpdate, action: UpdateAction) -> list[ElementStatus]:
+def describe_outcome(
+    outcome: Outcome, update: EntityUpdate, action: UpdateAction
+) -> list[ElementStatus]:
+    """What is told of an update of one entity."""
     shown = EntityUpdate(outcome.id, outcome.type, update.attributes)
     if outcome.error is not None:
         return [ElementStatus(shown, _status(outcome, outcome.error, action))]
@@ -176,6 +194,20 @@ def _describe(outcome: Outcome, update: EntityUpdate, action: UpdateAction) -> l
     if shortfall is None:
         return [ElementStatus(shown, STATUS_OK)]
     entity = f"entity: [{outcome.id}, {outcome.type}]"
+    found = {
+        name: attribute
+        for name, attribute in update.attributes.items()
+        if name not in shortfall.missing
+    }
+    if shortfall.missing and found:
+        missing = {name: update.attributes[name] for name in shortfall.missing}
+        return [
+            ElementStatus(EntityUpdate(outcome.id, outcome.type, found), STATUS_OK),
+            ElementStatus(
+                EntityUpdate(outcome.id, outcome.type, missing),
+                StatusCode(CONTEXT_ELEMENT_NOT_FOUND, outcome.id),
+            ),
+        ]
     if shortfall.missing:
         details = (
             f"action: {ACTION_NAMES[action]} - {entity}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ngsi.v1.durations import Duration, parse_duration
+from ngsi.v1.durations import Duration, find_end, parse_duration
 
 DAY = 24 * 3600
 
@@ -42,3 +42,11 @@ def test_no_duration(text: str) -> None:
 
 def test_numbers_without_end() -> None:
     assert parse_duration("P" + "9" * 10 + "Y") is None
+
+
+def test_the_end_can_be_shown() -> None:
+    assert find_end(10.0, 5) == 15.0
+    forever = parse_duration("P999999999Y")
+    assert forever is not None
+    assert find_end(10.0, forever.seconds) == 253_402_300_799
+    assert parse_duration(f"P{'9' * 100}Y") is None

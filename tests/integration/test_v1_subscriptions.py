@@ -270,7 +270,7 @@ class TestTrigger:
 
 
 class TestOperations:
-    @pytest.mark.parametrize("root", ["/v1", "/NGSI10", "/ngsi10"])
+    @pytest.mark.parametrize("root", ["/v1", "/NGSI10"])
     def test_life(self, api: Api, receiver: Receiver, root: str) -> None:
         document = {
             "entities": [{"id": "E"}],

@@ -68,3 +68,8 @@ def test_what_is_not_there_is_told(api: Api) -> None:
     assert api.get("/version").status == 200
     update(api, element("a", "T"), headers={"User-Agent": "lightweight-iot-broker"})
     assert api.get("/ngsi10/entity/a").status == 200
+
+
+def test_discoverys_operations_take_any_content_type(api: Api) -> None:
+    assert api.get("/ngsi9/registration/nobody", headers=_ODD).status == 404
+    assert api.get("/NGSI9/registration/nobody", headers=_ODD).status == 404

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from broker.engine import Engine
 from broker.forwarding import Forwarding
 from broker.http.routing import Resource, Routes
@@ -23,6 +25,9 @@ from broker.http.v1.subscriptions import SubscriptionRoutes
 from broker.http.v1.types import TypeRoutes
 from broker.http.v1.updates import UpdateRoutes
 
+# Whose clients send any Content-Type, as with its other operations.
+_FOGFLOWS_REGISTRY: Final = ("/ngsi9/", "/NGSI9/registration/")
+
 
 def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
     """All routes of NGSIv1 over one engine and the context providers behind it.
@@ -31,8 +36,12 @@ def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
     """
     theirs = fogflow.make_routes(engine, forwarding)
     paths = {resource.path for resource in theirs}
-    orions = _make_orions_routes(engine, forwarding)
-    return [*theirs, *(resource for resource in orions if resource.path not in paths)]
+    orions = [
+        resource._replace(any_media=resource.path.startswith(_FOGFLOWS_REGISTRY))
+        for resource in _make_orions_routes(engine, forwarding)
+        if resource.path not in paths
+    ]
+    return [*theirs, *orions]
 
 
 def _make_orions_routes(engine: Engine, forwarding: Forwarding) -> Routes:

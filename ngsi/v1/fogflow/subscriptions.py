@@ -149,10 +149,17 @@ def make_subscription(
     return subscription
 
 
-def render_subscribed(subscription_id: str) -> dict[str, Any]:
+def render_subscribed(
+    subscription_id: str, duration: Duration | None = None, throttling: Duration | None = None
+) -> dict[str, Any]:
     """The answer of subscribeContext."""
+    response = {"subscriptionId": subscription_id}
+    if duration is not None:
+        response["duration"] = duration.text
+    if throttling is not None:
+        response["throttling"] = throttling.text
     return {
-        "subscribeResponse": {"subscriptionId": subscription_id},
+        "subscribeResponse": response,
         "subscribeError": {"subscriptionId": subscription_id, "errorCode": {"code": 0}},
     }
 

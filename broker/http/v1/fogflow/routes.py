@@ -1,6 +1,8 @@
 """The table of the routes in FogFlow's spelling.
 
 Its clients send all kinds of Content-Type, also without a body, so that it is not looked at.
+Calls between FogFlow's brokers (User-Agent: lightweight-iot-broker) are ordinary ones here; should
+they once be others, `_operation` is where all of them come in.
 """
 
 from __future__ import annotations

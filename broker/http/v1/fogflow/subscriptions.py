@@ -71,7 +71,7 @@ class SubscriptionRoutes:
                 break  # it was removed meanwhile
             self._engine.notify_current(call.origin, subscription, batch)
             await asyncio.sleep(0)
-        return reply_json(render_subscribed(subscription.id))
+        return reply_json(render_subscribed(subscription.id, request.duration, request.throttling))
 
     async def unsubscribe(self, call: Call) -> Reply:
         """POST /ngsi10/unsubscribeContext."""

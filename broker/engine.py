@@ -317,25 +317,29 @@ class Engine:
         return done
 
     def update_matching(
-        self, origin: Origin, update: EntityUpdate, action: UpdateAction
+        self,
+        origin: Origin,
+        update: EntityUpdate,
+        action: UpdateAction,
+        options: UpdateOptions = V1_UPDATE,
     ) -> list[Outcome]:
         """Update every entity that has the id, and the type if one is given, as NGSIv1 does.
 
-        An attribute without a type or value keeps those that it has; a new one gets "". Raises
-        as `update`.
+        An attribute without a type or value keeps those that it has; a new one gets "". With
+        `options.typed_values` null is a value, and none is cast. Raises as `update`.
         """
         tenant = self.tenant(origin.tenant)
         scope = origin.scope.for_update()
         found = tenant.entities.find(update.id, update.type, scope)
         outcomes = []
         for one in found or (None,):
-            filled = self._fill(update, one)
+            filled = self._fill(update, one, options)
             is_new = one is None
             outcome = Outcome(update.id, filled.type or "", is_new)
             self._journal.admit()
             try:
                 it = [] if one is None else [one]
-                shortfall = self._update_one(tenant, origin, filled, it, action, V1_UPDATE)
+                shortfall = self._update_one(tenant, origin, filled, it, action, options)
                 outcomes.append(outcome._replace(shortfall=shortfall))
             except NgsiError as error:
                 outcomes.append(outcome._replace(error=error))
@@ -346,27 +350,34 @@ class Engine:
         found = self.tenant(origin.tenant).entities.find(
             update.id, update.type, origin.scope.for_update()
         )
-        attributes = self._fill(update, found[0] if found else None).attributes
+        attributes = self._fill(update, found[0] if found else None, V1_UPDATE).attributes
         return EntityUpdate(update.id, update.type, attributes)
 
-    def _fill(self, update: EntityUpdate, entity: Entity | None) -> EntityUpdate:
+    def _fill(
+        self, update: EntityUpdate, entity: Entity | None, options: UpdateOptions
+    ) -> EntityUpdate:
         current = {} if entity is None else entity.attributes
         attributes = update.attributes
-        if self._casts or any(
+        is_typed = options.typed_values
+        if (self._casts and not is_typed) or any(
             given.type is None or given.value is None for given in attributes.values()
         ):
             attributes = {
-                name: self._fill_attribute(given, current.get(name))
+                name: self._fill_attribute(given, current.get(name), is_typed)
                 for name, given in attributes.items()
             }
         entity_type = (update.type or "") if entity is None else entity.type
         return EntityUpdate(update.id, entity_type, attributes)
 
-    def _fill_attribute(self, given: AttributeUpdate, former: Attribute | None) -> AttributeUpdate:
+    def _fill_attribute(
+        self, given: AttributeUpdate, former: Attribute | None, is_typed: bool
+    ) -> AttributeUpdate:
         attribute_type, value = given.type, given.value
         if attribute_type is None:
             attribute_type = "" if former is None else former.type
-        if value is None:
+        if is_typed:
+            pass
+        elif value is None:
             value = "" if former is None else former.value
         elif self._casts:
             value = cast(attribute_type, value)
@@ -459,6 +470,9 @@ class Engine:
     def _create(
         self, tenant: Tenant, origin: Origin, update: EntityUpdate, options: UpdateOptions
     ) -> None:
+        # NGSIv1 hardly restricts them.
+        if not records.is_key_part(update.id) or not records.is_key_part(update.type or ""):
+            raise BadRequest("Invalid characters in entity id or type")
         now = self._clock()
         attributes = compute_change({}, update.attributes, _APPEND, PLAIN_UPDATE, now).attributes
         locations = self._location_rule.locate_new(attributes, options.location_by_metadata)
@@ -622,6 +636,12 @@ class Engine:
         records.check_size(self._journal, document, "subscription")
         self._journal.put(records.subscription_key(tenant_name, subscription.id), document)
         self._own(tenant_name).put_subscription(subscription)
+
+    def notify_current(
+        self, origin: Origin, subscription: Subscription, entities: list[Entity]
+    ) -> None:
+        """Notify one subscription of the state of entities, one at least, as one notification."""
+        self._publisher.publish_current(self.tenant(origin.tenant), origin, subscription, entities)
 
     def subscription(self, tenant_name: str, subscription_id: str) -> Subscription:
         """The subscription of that id; raises NotFound."""

@@ -7,7 +7,7 @@ one by one. Source: Orion API, sections "Notification Messages" and "Custom Noti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -37,6 +37,9 @@ from ngsi.subscription import (
     PayloadKind,
     Subscription,
 )
+from ngsi.v1.fogflow import notifications as fogflow
+from ngsi.v1.notifications import ENVELOPE as LEGACY_ENVELOPE
+from ngsi.v1.notifications import render_notified
 from ngsi.v2.render import ALL, Representation, View, builtin_attribute, render_entity
 
 Message: TypeAlias = Notification | MqttMessage
@@ -54,10 +57,21 @@ _REPRESENTATIONS: Final = {
     AttrsFormat.KEY_VALUES: Representation.KEY_VALUES,
     AttrsFormat.SIMPLIFIED_KEY_VALUES: Representation.KEY_VALUES,
     AttrsFormat.VALUES: Representation.VALUES,
+    AttrsFormat.LEGACY: Representation.LEGACY,
+    AttrsFormat.FOGFLOW: Representation.FOGFLOW,
 }
-_SIMPLIFIED: Final = frozenset(
-    {AttrsFormat.SIMPLIFIED_NORMALIZED, AttrsFormat.SIMPLIFIED_KEY_VALUES}
-)
+# What stands around an entity, whose place is the second %b; the first is the subscription's id.
+# Several entities stand there with commas between them, but for LEGACY.
+_ENVELOPE: Final = b'{"subscriptionId":"%b","data":[%b]}'
+_ENVELOPES: Final = {
+    AttrsFormat.SIMPLIFIED_NORMALIZED: b"",
+    AttrsFormat.SIMPLIFIED_KEY_VALUES: b"",
+    AttrsFormat.LEGACY: LEGACY_ENVELOPE,
+    AttrsFormat.FOGFLOW: fogflow.ENVELOPE,
+}
+_LEGACY: Final = Representation.LEGACY
+_FOGFLOW: Final = Representation.FOGFLOW
+_V1_FORMATS: Final = frozenset({AttrsFormat.LEGACY, AttrsFormat.FOGFLOW})
 _ALWAYS_NOTIFIED: Final = frozenset({ALTERATION_TYPE, DATE_CREATED, DATE_MODIFIED})
 
 
@@ -97,8 +111,8 @@ class MessageRules:
             delivery,
             shape,
             delivery.custom is not None and self.allows_custom,
-            delivery.attrs_format.value,
-            delivery.attrs_format not in _SIMPLIFIED,
+            "" if delivery.attrs_format in _V1_FORMATS else delivery.attrs_format.value,
+            _ENVELOPES.get(delivery.attrs_format, _ENVELOPE),
             timeout_ms / 1000 if timeout_ms else self.timeout_s,
         )
         return plan
@@ -116,14 +130,15 @@ class _Shape:
 class _Plan:
     """What the notifications of one delivery have in common.
 
-    `shape` is None if it depends on what changed. `attrs_format` is as in the header.
+    `shape` is None if it depends on what changed. `attrs_format` is as in the header, "" for
+    none; `envelope` is empty where the entity stands alone.
     """
 
     delivery: Delivery
     shape: _Shape | None
     has_macros: bool
     attrs_format: str
-    has_envelope: bool
+    envelope: bytes
     timeout_s: float
 
 
@@ -153,32 +168,33 @@ class MessageFactory:
     def make(self, subscription: Subscription, tenant: str) -> Message | None:
         """The notification for a triggered subscription.
 
-        None if only changed attributes are wanted and none of them is among its attributes.
+        None if only changed attributes are wanted and none of them is among its attributes, or,
+        in the format of NGSIv1, if no attribute is to be shown, of which Orion 3 tells nothing.
         Raises MacroError for a template that cannot be filled.
         """
         delivery = subscription.delivery
         plan = self._rules.plan(delivery)
         shape = plan.shape or self._shape_of_changes(delivery)
-        if shape is None:
+        if shape is None or (shape.view.representation is _LEGACY and not self._body(shape)):
             return None
         self._origin.notifications += 1
         macros = None
         if plan.has_macros:
             macros = Macros(dict(self._expression_context()), self._rules.max_length)
         content_type, attrs_format = _JSON, plan.attrs_format
-        has_envelope = plan.has_envelope
+        envelope = plan.envelope
         custom = delivery.custom
         if macros is None or custom is None or custom.kind is PayloadKind.STANDARD:
-            body = self._bodies.get(shape) or self._encode(shape)
+            body = self._body(shape)
         elif custom.kind is PayloadKind.NGSI:
             event = fill_patch(custom.template, self._event, macros)
-            body = orjson.dumps(render_entity(event.entity, shape.view, event))
+            body = _render(event, shape.view)
         else:
             body, content_type = _fill_payload(custom, macros)
             attrs_format = _CUSTOM_FORMAT
-            has_envelope = False
-        if has_envelope:
-            body = b'{"subscriptionId":"%b","data":[%b]}' % (subscription.id.encode(), body)
+            envelope = b""
+        if envelope:
+            body = envelope % (subscription.id.encode(), body)
         order_key = (subscription.id, self._event.entity.id)
         receiver = delivery.receiver
         if not isinstance(receiver, HttpReceiver):
@@ -215,6 +231,13 @@ class MessageFactory:
             on_result=self._on_result,
         )
 
+    def show_together(self, subscription: Subscription, others: Iterable[EntityEvent]) -> None:
+        """Have the notification for a subscription show the entities of other events, too."""
+        shape = self._rules.plan(subscription.delivery).shape
+        assert shape is not None
+        bodies = [self._body(shape), *(_render(event, shape.view) for event in others)]
+        self._bodies[shape] = b",".join(bodies)
+
     def _expression_context(self) -> dict[str, Any]:
         if self._context is None:
             self._context = build_context(self._event, self._origin)
@@ -229,12 +252,15 @@ class MessageFactory:
         key = (view, delivery.covered)
         return self._shapes.setdefault(key, _Shape(*key))
 
+    def _body(self, shape: _Shape) -> bytes:
+        body = self._bodies.get(shape)
+        return self._encode(shape) if body is None else body
+
     def _encode(self, shape: _Shape) -> bytes:
         event = self._event
         if shape.covered:
             event = _cover(event, shape.view.attributes)
-        document = render_entity(event.entity, shape.view, event)
-        body = self._bodies[shape] = orjson.dumps(document)
+        body = self._bodies[shape] = _render(event, shape.view)
         return body
 
     def _make_headers(self, content_type: str, attrs_format: str) -> dict[str, str]:
@@ -249,7 +275,8 @@ class MessageFactory:
         if content_type:
             headers["Content-Type"] = content_type
         headers["Fiware-Correlator"] = f"{origin.correlator}; cbnotif={origin.notifications}"
-        headers["Ngsiv2-AttrsFormat"] = attrs_format
+        if attrs_format:
+            headers["Ngsiv2-AttrsFormat"] = attrs_format
         return headers
 
 
@@ -261,6 +288,15 @@ def _view_all(delivery: Delivery) -> View | None:
     if delivery.except_attributes:
         return View(representation, (), delivery.metadata, frozenset(delivery.attributes))
     return View(representation, delivery.attributes, delivery.metadata)
+
+
+def _render(event: EntityEvent, view: View) -> bytes:
+    if view.representation is _LEGACY:
+        element = render_notified(event, view)
+        return b"" if element is None else orjson.dumps(element)
+    if view.representation is _FOGFLOW:
+        return orjson.dumps(fogflow.render_notified(event, view))
+    return orjson.dumps(render_entity(event.entity, view, event))
 
 
 def _fill_payload(custom: CustomPayload, macros: Macros) -> tuple[bytes, str]:

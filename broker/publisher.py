@@ -21,7 +21,7 @@ from broker.outbox import DeliveryRules, KeptNotification, Outbox
 from broker.ports import JournalPort, NotifierPort
 from broker.tenant import Tenant
 from ngsi.macros import MacroError
-from ngsi.model import EntityEvent
+from ngsi.model import AlterationType, Entity, EntityEvent
 from ngsi.subscription import HttpReceiver, Subscription, SubscriptionStatus
 
 _log = logging.getLogger("rigel.publisher")
@@ -79,33 +79,53 @@ class Publisher:
             subscription = tenant.matcher[handle]
             if not subscription.is_triggered_now(now):
                 continue
-            try:
-                message = self._make(messages, subscription, tenant.name)
-            except MacroError as error:
-                _log.error("Notification (subId: %s) not sent: %s", subscription.id, error)
-                self._count_failure(subscription, tenant.name, str(error))
+            if subscription.originator and subscription.originator == origin.correlator:
                 continue
-            except Exception:
-                # One subscription's trouble is not that of the others, nor of the update.
-                _log.exception("Notification (subId: %s) not sent", subscription.id)
-                self._count_failure(subscription, tenant.name, "internal error")
-                continue
-            if message is None:
-                continue
-            kept = None
-            if subscription.delivery.durable:
-                kept = self.outbox.keep(message)
-                if kept is None:
-                    self._count_failure(subscription, tenant.name, CANNOT_BE_KEPT)
-                    continue
-            counters = subscription.counters
-            counters.times_sent += 1
-            counters.last_notification = now
-            self._progressed[subscription] = tenant.name
-            if subscription.status is SubscriptionStatus.ONESHOT:
-                subscription.status = SubscriptionStatus.INACTIVE
-                self._journal_one(subscription, tenant.name)
-            self._hold(kept or message)
+            self._publish_one(messages, subscription, tenant.name, now)
+
+    def publish_current(
+        self, tenant: Tenant, origin: Origin, subscription: Subscription, entities: list[Entity]
+    ) -> None:
+        """Make one notification of the state of entities, one at least, for one subscription."""
+        nothing: frozenset[str] = frozenset()
+        first, *others = [
+            EntityEvent(entity, entity.attributes, AlterationType.UPDATE, nothing, nothing, nothing)
+            for entity in entities
+        ]
+        messages = MessageFactory(first, origin, self._rules, self._record)
+        messages.show_together(subscription, others)
+        self._publish_one(messages, subscription, tenant.name, self._clock())
+
+    def _publish_one(
+        self, messages: MessageFactory, subscription: Subscription, tenant: str, now: float
+    ) -> None:
+        try:
+            message = self._make(messages, subscription, tenant)
+        except MacroError as error:
+            _log.error("Notification (subId: %s) not sent: %s", subscription.id, error)
+            self._count_failure(subscription, tenant, str(error))
+            return
+        except Exception:
+            # One subscription's trouble is not that of the others, nor of the update.
+            _log.exception("Notification (subId: %s) not sent", subscription.id)
+            self._count_failure(subscription, tenant, "internal error")
+            return
+        if message is None:
+            return
+        kept = None
+        if subscription.delivery.durable:
+            kept = self.outbox.keep(message)
+            if kept is None:
+                self._count_failure(subscription, tenant, CANNOT_BE_KEPT)
+                return
+        counters = subscription.counters
+        counters.times_sent += 1
+        counters.last_notification = now
+        self._progressed[subscription] = tenant
+        if subscription.status is SubscriptionStatus.ONESHOT:
+            subscription.status = SubscriptionStatus.INACTIVE
+            self._journal_one(subscription, tenant)
+        self._hold(kept or message)
 
     def _make(
         self, messages: MessageFactory, subscription: Subscription, tenant: str

@@ -9,13 +9,14 @@ them may hold; the document is JSON. docs/journal.md lists the fields for operat
                                              "a": {name: [type, value, metadata,
                                                           created, modified]}}
     s <tenant> <subscription id>            {"servicePath": ..., "subscription": {...},
-                                             "counters": {...}}
+                                             "originator": a correlator, "counters": {...}}
 
 Those of registrations are in `broker.registration_records`.
 """
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Any, Final
 
 import orjson
@@ -29,7 +30,6 @@ from broker.ports import JournalPort
 from ngsi.errors import RequestEntityTooLarge
 from ngsi.model import NO_METADATA, Attribute, Entity
 from ngsi.subscription import Counters, Subscription
-from ngsi.syntax import check_name
 from ngsi.v2.subscriptions import decode_subscription, render_subscription
 
 SEPARATOR: Final = "\x1f"  # a control character: no identifier, tenant or path has one
@@ -39,6 +39,11 @@ REGISTRATION: Final = "r"
 
 LARGE_DOCUMENT_BYTES: Final = 1024 * 1024
 """Smaller documents find room in what every change is admitted with."""
+
+
+def is_key_part(text: str) -> bool:
+    """Whether a text can stand in a key. Names of NGSIv2 can."""
+    return SEPARATOR not in text
 
 
 def subscription_key(tenant: str, subscription_id: str) -> bytes:
@@ -74,14 +79,12 @@ def decode_entity(identity: list[str], document: bytes) -> Entity:
     service_path, entity_id, entity_type = identity
     state = orjson.loads(document)
     attributes = {
-        check_name(name, "attribute name"): Attribute(
-            check_name(type_, "attribute type"), value, metadata or NO_METADATA, created, modified
-        )
+        intern(name): Attribute(intern(type_), value, metadata or NO_METADATA, created, modified)
         for name, (type_, value, metadata, created, modified) in state["a"].items()
     }
     entity = Entity(
         entity_id,
-        check_name(entity_type, "entity type"),
+        intern(entity_type),
         service_path,
         attributes,
         state["c"],
@@ -102,6 +105,7 @@ def encode_subscription(subscription: Subscription) -> bytes:
         {
             "servicePath": subscription.service_path,
             "subscription": render_subscription(subscription, now=None),
+            "originator": subscription.originator,
             "counters": _pack_counters(subscription.counters),
         }
     )
@@ -124,7 +128,10 @@ def _pack_counters(counters: Counters) -> dict[str, Any]:
 def decode_stored_subscription(identity: list[str], document: bytes) -> Subscription:
     """The subscription of a key's [id] and its document."""
     state = orjson.loads(document)
-    subscription = decode_subscription(state["subscription"], identity[0], state["servicePath"])
+    subscription = decode_subscription(
+        state["subscription"], identity[0], state["servicePath"], lenient=True
+    )
+    subscription.originator = state.get("originator", "")
     for name, value in state["counters"].items():
         setattr(subscription.counters, name, value)
     return subscription

@@ -36,6 +36,7 @@ from broker.http.log_admin import LogRoutes
 from broker.http.openapi import OpenApiRoutes
 from broker.http.protocol import BrokerHandler, BrokerRunner
 from broker.http.statistics import StatisticsRoutes
+from broker.http.v1.fogflow import routes as fogflow
 from broker.http.watch import RequestWatch
 from broker.index_upkeep import IndexUpkeep
 from broker.journal import Durability, Journal
@@ -169,6 +170,8 @@ class Server:
             ),
         )
         routes = make_routes(self.engine, self._forwarding, admin, settings.registration_patterns)
+        if settings.meets_fogflow:
+            routes = fogflow.adapt(routes)
         self._lane = lane = Lane(front, self.engine, routes)
         application = make_application(routes, front, lane.look_around)
         self._runner = BrokerRunner(

@@ -44,8 +44,8 @@ class Tenant:
         if former is not None:
             self.matcher.remove(former)
             self.index_changes.updates += 1
-        else:
-            self.index_changes.inserts += 1
+            self.index_changes.removes += 1
+        self.index_changes.inserts += 1
         self.subscriptions[subscription.id] = subscription
         self._handles[subscription.id] = self.matcher.add(subscription)
 

@@ -39,10 +39,12 @@ class UpdateOptions:
     override_metadata: bool = False
     forced: bool = False  # forcedUpdate: count as a change what is none
     location_by_metadata: bool = False  # NGSIv1: metadata location=WGS84 makes a location
+    typed_values: bool = False  # FogFlow's: values are what they mean, also null
 
 
 PLAIN_UPDATE: Final = UpdateOptions()
 V1_UPDATE: Final = UpdateOptions(location_by_metadata=True)
+FOGFLOW_UPDATE: Final = UpdateOptions(typed_values=True)
 
 
 def compute_change(

@@ -98,6 +98,7 @@ class Call(Request):
     __slots__ = (
         "accepted",
         "content_type",
+        "headers",
         "is_judged",
         "options",
         "origin",
@@ -108,6 +109,7 @@ class Call(Request):
     connection: Connection
     route: Route
     transaction: int
+    headers: Mapping[str, str]  # of requests that aiohttp reads; names in any case
     is_judged: bool  # whether all but the body was found good
     accepted: Accepted
     content_type: str
@@ -148,12 +150,15 @@ class Call(Request):
     def _check_all(self, max_body_bytes: int, multiservice: bool) -> _Checked:
         head = self.head
         accept = "*/*" if head.accept is None else head.accept
+        any_media = self.route.any_media
         # Errors are given in a type that the client takes, even before Accept is judged.
-        self.accepted = _NO_JSON if accept == "text/plain" else _ANYTHING
+        self.accepted = _NO_JSON if accept == "text/plain" and not any_media else _ANYTHING
         if has_forbidden(self.path):
             raise BadRequest("invalid character in URI")
         scope = parse_scope(head.service_path, self.method)
-        content_type = self._check_content_type()
+        content_type = (head.content_type or "").partition(";")[0].strip()
+        if not any_media:
+            self._check_content_type(content_type)
         if self.query:
             self._read_parameters()
         self._check_length(max_body_bytes)
@@ -161,7 +166,7 @@ class Call(Request):
         if self.method in WITH_BODY:
             if not self.has_body and not self.path.startswith(_ALL_IN_URL):
                 raise ContentLengthRequired("Zero/No Content-Length in PUT/POST/PATCH request")
-        elif head.content_type is not None and not self.has_body:
+        elif head.content_type is not None and not self.has_body and not any_media:
             raise BadRequest(
                 "Orion accepts no payload for GET/DELETE requests. "
                 "HTTP header Content-Type is thus forbidden"
@@ -171,18 +176,16 @@ class Call(Request):
         tenant = service if multiservice else ""
         return _Checked(accepted, content_type, scope, service, tenant, head.auth_token)
 
-    def _check_content_type(self) -> str:
-        content_type = (self.head.content_type or "").partition(";")[0].strip()
+    def _check_content_type(self, content_type: str) -> None:
         self.content_type = content_type
         if not self.has_body:
-            return content_type
+            return
         if not content_type:
             raise UnsupportedMediaType(
                 "Content-Type header not used, default application/octet-stream is not supported"
             )
         if content_type not in ("application/json", "text/plain"):
             raise UnsupportedMediaType(f"not supported content type: {content_type}")
-        return content_type
 
     def _read_parameters(self) -> None:
         query = self.query
@@ -197,6 +200,15 @@ class Call(Request):
             )
 
     def _check_accept(self, header: str) -> Accepted:
+        if not self.route.any_media:
+            return self._read_accept(header)
+        try:
+            return self._read_accept(header)
+        except (BadRequest, NotAcceptable):
+            self.accepted = _ANYTHING
+            return _ANYTHING
+
+    def _read_accept(self, header: str) -> Accepted:
         accepted = self.accepted = parse_accept(header)
         is_value = self.path.endswith("/value")
         if accepted.json or (accepted.text and is_value):
@@ -206,7 +218,7 @@ class Call(Request):
 
     def content(self, allow_text: bool = False) -> bytes:
         """The whole body; JSON unless `allow_text`."""
-        if self.content_type == "text/plain" and not allow_text:
+        if self.content_type == "text/plain" and not allow_text and not self.route.any_media:
             raise UnsupportedMediaType("not supported content type: text/plain")
         return self.body
 
@@ -216,6 +228,10 @@ class Call(Request):
         if not self.is_plain and not is_identifier(text):
             raise BadRequest("invalid character in URI")
         return text
+
+    def header(self, name: str) -> str:
+        """A header field that only operations outside of the lane look at, "" without it."""
+        return self.headers.get(name, "")
 
     def describe(self) -> str:
         """Method and URL, for the log."""

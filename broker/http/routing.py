@@ -28,6 +28,7 @@ class Resource(NamedTuple):
     handlers: Mapping[str, Handler]
     refuse: ErrorReply = reply_error
     refuse_unjudged: ErrorReply | None = None  # for a bad service path or parameter; as `refuse`
+    any_media: bool = False  # whether Content-Type and Accept are not looked at
 
     def route(self, method: str) -> Route:
         """The route of one of the methods."""
@@ -40,7 +41,7 @@ Routes: TypeAlias = list[Resource]
 class Route:
     """One method of a path, "" for all others; `path` names it where requests are counted."""
 
-    __slots__ = ("handler", "path", "reads_body", "refuse", "refuse_unjudged")
+    __slots__ = ("any_media", "handler", "path", "reads_body", "refuse", "refuse_unjudged")
 
     def __init__(self, method: str, resource: Resource, handler: Handler) -> None:
         self.path = resource.path
@@ -48,3 +49,4 @@ class Route:
         self.reads_body = method in WITH_BODY
         self.refuse = resource.refuse
         self.refuse_unjudged = resource.refuse_unjudged or resource.refuse
+        self.any_media = resource.any_media

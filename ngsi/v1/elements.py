@@ -123,31 +123,37 @@ def render_attributes(
     attributes: Iterable[tuple[str, Attribute]], as_object: bool
 ) -> list[dict[str, Any]] | dict[str, Any]:
     """The field attributes of an answer."""
-    if as_object:
-        return {
-            name: _render(attribute.type, attribute.value, attribute.metadata)
-            for name, attribute in attributes
-        }
-    return [
-        {"name": name, **_render(attribute.type, attribute.value, attribute.metadata)}
+    rendered = (
+        (name, render_attribute(attribute.type, attribute.value, sort_metadata(attribute.metadata)))
         for name, attribute in attributes
-    ]
+    )
+    if as_object:
+        return dict(rendered)
+    return [{"name": name, **document} for name, document in rendered]
+
+
+def sort_metadata(metadata: Metadata) -> Metadata:
+    """The metadata by their names, as Orion 3 has them of its database."""
+    return dict(sorted(metadata.items())) if len(metadata) > 1 else metadata
 
 
 def render_updated(update: EntityUpdate, as_object: bool) -> list[dict[str, Any]] | dict[str, Any]:
     """The attributes of an update as its answer names them, without their values."""
     if as_object:
         return {
-            name: _render(attribute.type or "", "", attribute.metadata)
+            name: render_attribute(attribute.type or "", "", attribute.metadata)
             for name, attribute in update.attributes.items()
         }
     return [
-        {"name": name, **_render(attribute.type or "", "", attribute.metadata)}
+        {"name": name, **render_attribute(attribute.type or "", "", attribute.metadata)}
         for name, attribute in update.attributes.items()
     ]
 
 
-def _render(attribute_type: str, value: JsonValue, metadata: Metadata | None) -> dict[str, Any]:
+def render_attribute(
+    attribute_type: str, value: JsonValue, metadata: Metadata | None
+) -> dict[str, Any]:
+    """An attribute without its name."""
     document: dict[str, Any] = {"type": attribute_type, "value": value}
     if metadata:
         document["metadatas"] = [

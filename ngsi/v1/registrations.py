@@ -114,10 +114,10 @@ def check_id(text: str, spelling: Spelling) -> str:
 def read_duration(document: dict[str, Any], default: str) -> tuple[str, int]:
     """The duration of a request and its seconds; raises BadRequest."""
     text = document.get("duration", "") or default
-    seconds = parse_duration(text)
-    if seconds is None:
+    duration = parse_duration(text)
+    if duration is None:
         raise BadRequest("syntax error in duration string")
-    return text, seconds
+    return text, duration.seconds
 
 
 def _make_request(

@@ -56,9 +56,11 @@ NO_RESTRICTION: Final = Restriction()
 
 
 def decode_restriction(document: dict[str, Any] | None) -> Restriction:
-    """The field restriction; raises BadRequest."""
-    if not document:
+    """The field restriction, None where there is none; raises BadRequest."""
+    if document is None:
         return NO_RESTRICTION
+    if not document.get("scopes") and not document.get("attributeExpression"):
+        raise BadRequest("empty restriction")
     if "attributeExpression" in document and not document["attributeExpression"]:
         raise BadRequest("empty attribute expression")
     geo: GeoQuery | None = None

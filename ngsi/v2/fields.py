@@ -68,8 +68,11 @@ def read_expires(text: str, message: str) -> float | None:
     return seconds
 
 
-def read_names(document: dict[str, Any], field: str) -> tuple[str, ...]:
-    """A list of attribute or metadata names, without repetitions."""
+def read_names(document: dict[str, Any], field: str, lenient: bool = False) -> tuple[str, ...]:
+    """A list of attribute or metadata names, without repetitions.
+
+    `lenient` allows for what NGSIv1 takes and NGSIv2 does not.
+    """
     names = document[field]
     if type(names) is not list:
         raise BadRequest(f"the field /{field}/ must be a JSON array")
@@ -79,7 +82,7 @@ def read_names(document: dict[str, Any], field: str) -> tuple[str, ...]:
             raise BadRequest(f"only JSON Strings allowed in string vector /{field}/")
         if name in seen:
             raise BadRequest(f"duplicated item /{name}/ in array")
-        if not is_identifier(name):
+        if not lenient and not is_identifier(name):
             raise BadRequest("forbidden characters in attribute name")
         if not name:
             raise BadRequest(f"empty string found in string vector /{field}/")
@@ -87,8 +90,12 @@ def read_names(document: dict[str, Any], field: str) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def read_selectors(entities: Any) -> tuple[EntitySelector, ...]:
-    """`entities` of a subscription or registration, without repetitions."""
+def read_selectors(entities: Any, lenient: bool = False) -> tuple[EntitySelector, ...]:
+    """`entities` of a subscription or registration, without repetitions.
+
+    `lenient` allows for what NGSIv1 takes and NGSIv2 does not: other characters, and "" for the
+    type of entities that have none.
+    """
     if type(entities) is not list:
         raise BadRequest("/entities/ is not an array")
     selectors: dict[EntitySelector, None] = {}
@@ -103,22 +110,24 @@ def read_selectors(entities: Any) -> tuple[EntitySelector, ...]:
             raise BadRequest("/entities/ element has both /type/ and /typePattern/")
         selectors[
             EntitySelector(
-                id=_read_identifier(item, "id"),
+                id=_read_identifier(item, "id", lenient),
                 id_pattern=_read_item_pattern(item, "idPattern"),
-                type=_read_identifier(item, "type"),
+                type=_read_identifier(item, "type", lenient),
                 type_pattern=_read_item_pattern(item, "typePattern"),
             )
         ] = None
     return tuple(selectors)
 
 
-def _read_identifier(item: dict[str, Any], field: str) -> str | None:
+def _read_identifier(item: dict[str, Any], field: str, lenient: bool) -> str | None:
     what = f"/entities/ vector item /{field}/"
     value = read_string(item, field, what if field == "id" else "/entities/ vector item type")
     if value is None:
         return None
     if field == "id" and not value:
         raise BadRequest("/entities/ element id is empty")
+    if lenient:
+        return value
     if not is_identifier(value):
         raise BadRequest(f"forbidden characters in {what}")
     if len(value) > MAX_IDENTIFIER_LENGTH:

@@ -48,6 +48,8 @@ class Representation(Enum):
     KEY_VALUES = "keyValues"
     VALUES = "values"
     UNIQUE = "unique"
+    LEGACY = "legacy"  # NGSIv1's, which `ngsi.v1.notifications` renders
+    FOGFLOW = "fogflow"  # FogFlow's, which `ngsi.v1.fogflow.notifications` renders
 
 
 # A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
@@ -100,6 +102,23 @@ def render_entity(entity: Entity, view: View, event: EntityEvent | None = None) 
         return values
     unique = {orjson.dumps(value, option=orjson.OPT_SORT_KEYS): value for value in values}
     return list(unique.values())
+
+
+def select_shown(
+    entity: Entity, view: View, event: EntityEvent | None = None
+) -> list[tuple[str, Attribute, Metadata]]:
+    """What a view shows of an entity, as in `render_entity`, for other spellings of it."""
+    attributes = entity.attributes if event is None else event.attributes
+    return [
+        (
+            name,
+            attribute,
+            _select_metadata(name, attribute, view.metadata, event)
+            if view.metadata
+            else attribute.metadata,
+        )
+        for name, attribute in _select_attributes(entity, attributes, view, event)
+    ]
 
 
 def render_attribute(

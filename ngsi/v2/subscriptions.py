@@ -31,18 +31,18 @@ from ngsi.v2.receivers import decode_receiver, render_receiver
 
 
 def decode_subscription(
-    document: dict[str, Any], subscription_id: str, service_path: str
+    document: dict[str, Any], subscription_id: str, service_path: str, lenient: bool = False
 ) -> Subscription:
-    """The subscription of POST /v2/subscriptions."""
+    """The subscription of POST /v2/subscriptions; `lenient` is as in `read_selectors`."""
     if not document:
         raise BadRequest("empty payload")
     description = read_description(document)
     if "subject" not in document:
         raise BadRequest("no subject for subscription specified")
-    entities, condition = _decode_subject(document["subject"])
+    entities, condition = _decode_subject(document["subject"], lenient)
     if "notification" not in document:
         raise BadRequest("no notification for subscription specified")
-    delivery = _decode_notification(document["notification"], None)
+    delivery = _decode_notification(document["notification"], None, lenient)
     subscription = Subscription(
         subscription_id, service_path, entities, condition, delivery, description or ""
     )
@@ -90,26 +90,28 @@ def _decode_lifetime(document: dict[str, Any], subscription: Subscription) -> No
         subscription.throttling_s = throttling_s
 
 
-def _decode_subject(document: Any) -> tuple[tuple[EntitySelector, ...], Condition]:
+def _decode_subject(
+    document: Any, lenient: bool = False
+) -> tuple[tuple[EntitySelector, ...], Condition]:
     if type(document) is not dict:
         raise BadRequest("subject is not an object")
     if "entities" not in document:
         raise BadRequest("no subject entities specified")
-    entities = read_selectors(document["entities"])
+    entities = read_selectors(document["entities"], lenient)
     if not entities:
         raise BadRequest("subject entities is empty")
     condition = Condition()
     if "condition" in document:
-        condition = _decode_condition(document["condition"])
+        condition = _decode_condition(document["condition"], lenient)
     return entities, condition
 
 
-def _decode_condition(document: Any) -> Condition:
+def _decode_condition(document: Any, lenient: bool) -> Condition:
     if type(document) is not dict:
         raise BadRequest("condition is not an object")
     if not document:
         raise BadRequest("condition is empty")
-    attributes = read_names(document, "attrs") if "attrs" in document else ()
+    attributes = read_names(document, "attrs", lenient) if "attrs" in document else ()
     jexl = ""
     if "jexlExpression" in document:
         jexl = document["jexlExpression"]
@@ -131,7 +133,7 @@ def _decode_condition(document: Any) -> Condition:
     )
 
 
-def _decode_notification(document: Any, former: Delivery | None) -> Delivery:
+def _decode_notification(document: Any, former: Delivery | None, lenient: bool = False) -> Delivery:
     if type(document) is not dict:
         raise BadRequest("notification is not an object")
     receiver, custom = decode_receiver(document)
@@ -139,7 +141,7 @@ def _decode_notification(document: Any, former: Delivery | None) -> Delivery:
         raise BadRequest("http notification has attrs and exceptAttrs")
     attributes: tuple[str, ...] = ()
     if "attrs" in document:
-        attributes = read_names(document, "attrs")
+        attributes = read_names(document, "attrs", lenient)
     elif "exceptAttrs" in document:
         attributes = read_names(document, "exceptAttrs")
         if not attributes:

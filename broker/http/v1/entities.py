@@ -191,6 +191,13 @@ def _read_type(call: Call) -> str:
     return in_path
 
 
+def read_existence(call: Call) -> bool | None:
+    """Whether entities must have a type, by the parameters exist and !exist; None: either."""
+    if call.parameters.get("!exist") == ENTITY_TYPE:
+        return False
+    return True if call.parameters.get("exist") == ENTITY_TYPE else None
+
+
 def _no_type(call: Call) -> str | None:
     """What stands for no type: any, or with !exist=entity::type only none."""
     return "" if call.parameters.get("!exist") == ENTITY_TYPE else None
@@ -202,10 +209,5 @@ def _ask(
     id_pattern: str | None = None,
     names: tuple[str, ...] = (),
 ) -> ContextQuery:
-    has_type: bool | None = None
-    if call.parameters.get("!exist") == ENTITY_TYPE:
-        has_type = False
-    elif call.parameters.get("exist") == ENTITY_TYPE:
-        has_type = True
-    selector = select(_read_type(call), has_type, entity_id, id_pattern)
+    selector = select(_read_type(call), read_existence(call), entity_id, id_pattern)
     return ContextQuery((selector,), names, Restriction())

@@ -11,10 +11,19 @@ from typing import Any, Final
 
 from broker.http.replies import Reply, reply_error, reply_json
 from broker.http.routing import ErrorReply
-from ngsi.errors import InvalidParameter, MethodNotAllowed, NgsiError
+from ngsi.errors import (
+    ContentLengthRequired,
+    InvalidParameter,
+    MethodNotAllowed,
+    NgsiError,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 from ngsi.v1.status import StatusCode, status_of
+from ngsi.v1.subscriptions import NO_ID, render_subscribe_error, render_unsubscribed
 
-NO_ID: Final = "000000000000000000000000"
+# Their status is also that of HTTP.
+_HTTP_ERRORS: Final = (ContentLengthRequired, RequestEntityTooLarge, UnsupportedMediaType)
 
 
 def render_orion_error(status: StatusCode) -> dict[str, Any]:
@@ -30,6 +39,13 @@ def refuse(error: NgsiError, as_text: bool = False) -> Reply:
     return reply
 
 
+def refuse_unknown(error: NgsiError, as_text: bool = False) -> Reply:
+    """The error of a path that is no operation's."""
+    reply = refuse(error, as_text)
+    reply.status = error.status
+    return reply
+
+
 def refuse_with_code(error: NgsiError, as_text: bool = False) -> Reply:
     """The error of updateContext, queryContext and discoverContextAvailability."""
     return _reply(error, as_text, {"errorCode": status_of(error).render()})
@@ -41,14 +57,18 @@ def refuse_status(error: NgsiError, as_text: bool = False) -> Reply:
 
 
 def refuse_subscription(error: NgsiError, as_text: bool = False) -> Reply:
-    """The error of subscribeContext and updateContextSubscription."""
-    return _reply(error, as_text, {"subscribeError": {"errorCode": status_of(error).render()}})
+    """The error of subscribeContext."""
+    return _reply(error, as_text, render_subscribe_error(status_of(error)))
+
+
+def refuse_subscription_update(error: NgsiError, as_text: bool = False) -> Reply:
+    """The error of updateContextSubscription."""
+    return _reply(error, as_text, render_subscribe_error(status_of(error), NO_ID))
 
 
 def refuse_unsubscription(error: NgsiError, as_text: bool = False) -> Reply:
     """The error of unsubscribeContext."""
-    status = status_of(error).render()
-    return _reply(error, as_text, {"subscriptionId": NO_ID, "statusCode": status})
+    return _reply(error, as_text, render_unsubscribed(NO_ID, status_of(error)))
 
 
 def refuse_notification(error: NgsiError, as_text: bool = False) -> Reply:
@@ -86,4 +106,7 @@ def _reply(error: NgsiError, as_text: bool, document: dict[str, Any]) -> Reply:
         return Reply(error.status, b"", error.headers())
     if as_text:
         return reply_error(error, as_text)
-    return reply_json(document)
+    reply = reply_json(document)
+    if isinstance(error, _HTTP_ERRORS):
+        reply.status = error.status
+    return reply

@@ -6,27 +6,51 @@ from broker.engine import Engine
 from broker.forwarding import Forwarding
 from broker.http.routing import Resource, Routes
 from broker.http.v1.entities import EntityRoutes
-from broker.http.v1.errors import refuse, refuse_status, refuse_with_code
+from broker.http.v1.errors import (
+    refuse,
+    refuse_notification,
+    refuse_status,
+    refuse_subscription,
+    refuse_subscription_update,
+    refuse_unsubscription,
+    refuse_with_code,
+)
+from broker.http.v1.fogflow import routes as fogflow
+from broker.http.v1.notifications import NotificationRoutes
 from broker.http.v1.queries import QueryRoutes
 from broker.http.v1.registry_routes import make_registry_routes
+from broker.http.v1.subscriptions import SubscriptionRoutes
 from broker.http.v1.types import TypeRoutes
 from broker.http.v1.updates import UpdateRoutes
 
 
 def make_routes(engine: Engine, forwarding: Forwarding) -> Routes:
-    """All routes of NGSIv1 over one engine and the context providers behind it."""
+    """All routes of NGSIv1 over one engine and the context providers behind it.
+
+    What FogFlow has under the roots in lower case is answered in its spelling.
+    """
+    theirs = fogflow.make_routes(engine, forwarding)
+    paths = {resource.path for resource in theirs}
+    orions = _make_orions_routes(engine, forwarding)
+    return [*theirs, *(resource for resource in orions if resource.path not in paths)]
+
+
+def _make_orions_routes(engine: Engine, forwarding: Forwarding) -> Routes:
     updates = UpdateRoutes(engine, forwarding)
     queries = QueryRoutes(engine, forwarding)
     entities = EntityRoutes(updates, queries)
+    subscriptions = SubscriptionRoutes(engine)
+    notifications = NotificationRoutes(updates)
     types = TypeRoutes(engine)
-    return [
-        *_context_routes("/v1", updates, queries, entities),
-        *_context_routes("/NGSI10", updates, queries, entities),
-        *_context_routes("/ngsi10", updates, queries, entities),
+    routes: Routes = [
         *make_registry_routes(engine),
         Resource("/v1/contextTypes", {"GET": types.list}, refuse),
         Resource("/v1/contextTypes/{type}", {"GET": types.get}, refuse),
     ]
+    for root in ("/v1", "/NGSI10", "/ngsi10"):
+        routes += _context_routes(root, updates, queries, entities)
+        routes += _subscription_routes(root, subscriptions, notifications)
+    return routes
 
 
 def _context_routes(
@@ -66,4 +90,41 @@ def _context_routes(
         ),
         Resource(f"{of_type}/attributes", {"GET": entities.list_of_type}, refuse_with_code, refuse),
         Resource(of_type, {"GET": entities.list_of_type}, refuse_with_code, refuse),
+    ]
+
+
+def _subscription_routes(
+    root: str, subscriptions: SubscriptionRoutes, notifications: NotificationRoutes
+) -> Routes:
+    """The routes of subscriptions and notifications below a root path."""
+    one = {"PUT": subscriptions.put, "DELETE": subscriptions.delete}
+    return [
+        Resource(
+            f"{root}/subscribeContext",
+            {"POST": subscriptions.subscribe},
+            refuse_subscription,
+            refuse,
+        ),
+        Resource(
+            f"{root}/updateContextSubscription",
+            {"POST": subscriptions.update},
+            refuse_subscription_update,
+            refuse,
+        ),
+        Resource(
+            f"{root}/unsubscribeContext",
+            {"POST": subscriptions.unsubscribe},
+            refuse_unsubscription,
+            refuse,
+        ),
+        Resource(
+            f"{root}/contextSubscriptions",
+            {"POST": subscriptions.create},
+            refuse_subscription,
+            refuse,
+        ),
+        Resource(f"{root}/contextSubscriptions/{{id}}", one, refuse_subscription_update, refuse),
+        Resource(
+            f"{root}/notifyContext", {"POST": notifications.notify}, refuse_notification, refuse
+        ),
     ]

@@ -156,7 +156,7 @@ class UpdateRoutes:
                     return [ElementStatus(only, StatusCode(INVALID_MODIFICATION, details))]
         outcomes: list[ElementStatus] = []
         for outcome in self._engine.update_matching(call.origin, update, action):
-            outcomes += _describe(outcome, update, action)
+            outcomes += describe_outcome(outcome, update, action)
         return outcomes
 
 
@@ -183,7 +183,10 @@ def _join(parts: list[UpdatedPart]) -> list[ElementStatus]:
     return list(joined.values())
 
 
-def _describe(outcome: Outcome, update: EntityUpdate, action: UpdateAction) -> list[ElementStatus]:
+def describe_outcome(
+    outcome: Outcome, update: EntityUpdate, action: UpdateAction
+) -> list[ElementStatus]:
+    """What is told of an update of one entity."""
     shown = EntityUpdate(outcome.id, outcome.type, update.attributes)
     if outcome.error is not None:
         return [ElementStatus(shown, _status(outcome, outcome.error, action))]

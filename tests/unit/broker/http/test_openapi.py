@@ -33,6 +33,7 @@ from ngsi.service_path import parse_scope
 from ngsi.syntax import has_forbidden, is_identifier
 
 METHODS: Final = {"get", "post", "put", "patch", "delete", "options"}
+FOGFLOWS_NAMES: Final = ("/v2/notify", "/v2/subscription/{id}")
 # A trailing slash that may be there, as the router's patterns have it.
 OPTIONAL_SLASH: Final = re.compile(r"(\{slash\}|/)$")
 
@@ -50,11 +51,12 @@ def described(document: dict[str, Any]) -> Operations:
 
 def routed(application: web.Application) -> Operations:
     """Paths and methods of the router, without what only refuses ("*") and without NGSIv1, whose
-    answers say with HTTP 200 what went wrong: nothing that OpenAPI could tell a client."""
+    answers say with HTTP 200 what went wrong: nothing that OpenAPI could tell a client. Without
+    FogFlow's names for what has another, too."""
     found = set()
     for resource in application.router.resources():
         path = OPTIONAL_SLASH.sub("", resource.canonical)
-        if is_v1(path):
+        if is_v1(path) or path.startswith("/{") or path in FOGFLOWS_NAMES:
             continue
         found |= {(path, route.method) for route in resource if route.method != "*"}
     return found

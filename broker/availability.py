@@ -24,9 +24,14 @@ class Available(NamedTuple):
     parts: tuple[ContextRegistration, ...]
 
 
+def is_active(registration: Registration) -> bool:
+    """Whether context is available by a registration within its time."""
+    return registration.status != _INACTIVE
+
+
 def is_current(registration: Registration, now: float) -> bool:
-    """Whether context is available by a registration."""
-    return registration.status != _INACTIVE and not registration.is_expired(now)
+    """Whether context is available by a registration now."""
+    return is_active(registration) and not registration.is_expired(now)
 
 
 def discover(

@@ -10,12 +10,12 @@ Source: Orion API, "Registration Operations"; FI-WARE NGSI-9.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from sortedcontainers import SortedList
 
 from broker import records, registration_records
-from broker.availability import Available, discover, is_current
+from broker.availability import Available, discover, is_active, is_current
 from broker.availability_notices import AvailabilityNotices
 from broker.availability_records import availability_key, encode_availability
 from broker.origin import Origin
@@ -28,6 +28,15 @@ from ngsi.registration import Registration
 
 REGISTRATION_NOT_FOUND: Final = "The requested registration has not been found. Check id"
 SUBSCRIPTION_NOT_FOUND: Final = "The requested subscription has not been found. Check id"
+
+
+class _End(NamedTuple):
+    """When a registration or an availability subscription ends."""
+
+    at: float
+    tenant: str
+    is_registration: bool
+    id: str
 
 
 class Registry:
@@ -45,8 +54,8 @@ class Registry:
         self._clock = clock
         self._tenants = tenants
         self._notices = AvailabilityNotices(publisher)
-        # When registrations and availability subscriptions end: (seconds since 1970, tenant, id).
-        self._ends: SortedList[tuple[float, str, str]] = SortedList()
+        # When registrations and availability subscriptions end, in seconds since 1970.
+        self._ends: SortedList[_End] = SortedList()
         # With counters not yet journaled, and their tenants.
         self._forwarded: dict[Registration, str] = {}
 
@@ -55,9 +64,9 @@ class Registry:
         for tenant in self._tenants.values():
             for registration in tenant.registrations.values():
                 if not registration.is_gone:
-                    self._watch(registration.expires, tenant.name, registration.id)
+                    self._watch(tenant, registration)
             for subscription in tenant.availability:
-                self._watch(subscription.expires, tenant.name, subscription.id)
+                self._watch(tenant, subscription)
 
     # Registrations
 
@@ -71,10 +80,10 @@ class Registry:
         former = tenant.registrations.get(registration.id)
         self._journal.put(records.registration_key(tenant.name, registration.id), document)
         if former is not None:
-            self._forget(former.expires, tenant.name, former.id)
+            self._forget(tenant, former)
         tenant.put_registration(registration)
         if not registration.is_gone:
-            self._watch(registration.expires, tenant.name, registration.id)
+            self._watch(tenant, registration)
         self._announce(tenant, origin, former, registration)
 
     def get(self, tenant_name: str, registration_id: str) -> Registration:
@@ -91,7 +100,7 @@ class Registry:
         self._journal.admit()
         tenant = self._own(origin.tenant)
         tenant.remove_registration(registration_id)
-        self._forget(former.expires, tenant.name, registration_id)
+        self._forget(tenant, former)
         self._journal.delete(records.registration_key(tenant.name, registration_id))
         self._announce(tenant, origin, former, None)
 
@@ -150,10 +159,10 @@ class Registry:
         tenant = self._own(origin.tenant)
         former = tenant.availability.get(subscription.id)
         if former is not None:
-            self._forget(former.expires, tenant.name, former.id)
+            self._forget(tenant, former)
         self._journal.put(availability_key(tenant.name, subscription.id), document)
         tenant.availability.put(subscription)
-        self._watch(subscription.expires, tenant.name, subscription.id)
+        self._watch(tenant, subscription)
         found = discover(
             tenant.providers.selectors, subscription.query, subscription.scope, self._clock()
         )
@@ -162,8 +171,16 @@ class Registry:
     def subscription(self, tenant_name: str, subscription_id: str) -> AvailabilitySubscription:
         """The availability subscription of that id; raises NotFound."""
         tenant = self._tenants.get(tenant_name)
-        subscription = None if tenant is None else tenant.availability.get(subscription_id)
-        if subscription is None or subscription.is_expired(self._clock()):
+        if tenant is None:
+            raise NotFound(SUBSCRIPTION_NOT_FOUND)
+        subscription = self._subscription(tenant, subscription_id)
+        if subscription.is_expired(self._clock()):
+            raise NotFound(SUBSCRIPTION_NOT_FOUND)
+        return subscription
+
+    def _subscription(self, tenant: Tenant, subscription_id: str) -> AvailabilitySubscription:
+        subscription = tenant.availability.get(subscription_id)
+        if subscription is None:
             raise NotFound(SUBSCRIPTION_NOT_FOUND)
         return subscription
 
@@ -185,30 +202,28 @@ class Registry:
         now = self._clock()
         ended = 0
         while ended < limit and self._ends and self._ends[0][0] <= now:
-            _, tenant_name, subject = self._ends[0]
             self._journal.admit()
+            _, tenant_name, is_registration, subject = self._ends[0]
             tenant = self._tenants[tenant_name]
-            subscription = tenant.availability.get(subject)
-            if subscription is not None:
-                self._end_subscription(tenant, subscription)
-            else:
-                self._ends.pop(0)
+            if is_registration:
                 self._end_registration(tenant, tenant.registrations[subject])
+            else:
+                self._end_subscription(tenant, self._subscription(tenant, subject))
             ended += 1
         return ended
 
     def _end_registration(self, tenant: Tenant, registration: Registration) -> None:
+        self._forget(tenant, registration)
+        origin = Origin(tenant=tenant.name, correlator="N/A", service_header=tenant.name)
+        self._announce(tenant, origin, registration, None)
         registration.is_gone = True
         self._journal.patch(
             records.registration_key(tenant.name, registration.id),
             registration_records.encode_departure(),
         )
-        origin = Origin(tenant=tenant.name, correlator="N/A", service_header=tenant.name)
-        # It was current until now.
-        self._announce(tenant, origin, registration, None, before=0.0)
 
     def _end_subscription(self, tenant: Tenant, subscription: AvailabilitySubscription) -> None:
-        self._forget(subscription.expires, tenant.name, subscription.id)
+        self._forget(tenant, subscription)
         tenant.availability.remove(subscription.id)
         self._journal.delete(availability_key(tenant.name, subscription.id))
         self._outbox.remove(tenant.name, subscription.id)
@@ -219,17 +234,16 @@ class Registry:
         origin: Origin,
         former: Registration | None,
         registration: Registration | None,
-        before: float | None = None,
     ) -> None:
-        """Tell those concerned what became of a registration, which was current at `before`
-        if at all (None: now)."""
+        """Tell those concerned what became of a registration."""
         if not tenant.availability:
             return
         now = self._clock()
         concerned = tenant.availability.concerned
         was: dict[AvailabilitySubscription, Available] = {}
         is_now: dict[AvailabilitySubscription, Available] = {}
-        if former is not None and is_current(former, now if before is None else before):
+        # Of one that expired a moment ago they do not know yet.
+        if former is not None and is_active(former) and not former.is_gone:
             was = concerned(former, now)
         if registration is not None and is_current(registration, now):
             is_now = concerned(registration, now)
@@ -242,13 +256,15 @@ class Registry:
                 change = AvailabilityChange.GONE
                 self._notices.make(tenant.name, origin, subscription, change, [gone])
 
-    def _watch(self, expires: float | None, tenant: str, subject: str) -> None:
-        if expires is not None:
-            self._ends.add((expires, tenant, subject))
+    def _watch(self, tenant: Tenant, subject: Registration | AvailabilitySubscription) -> None:
+        if subject.expires is not None:
+            is_registration = isinstance(subject, Registration)
+            self._ends.add(_End(subject.expires, tenant.name, is_registration, subject.id))
 
-    def _forget(self, expires: float | None, tenant: str, subject: str) -> None:
-        if expires is not None:
-            self._ends.discard((expires, tenant, subject))
+    def _forget(self, tenant: Tenant, subject: Registration | AvailabilitySubscription) -> None:
+        if subject.expires is not None:
+            is_registration = isinstance(subject, Registration)
+            self._ends.discard(_End(subject.expires, tenant.name, is_registration, subject.id))
 
     def _own(self, name: str) -> Tenant:
         return self._tenants.setdefault(name, Tenant(name))

@@ -2,8 +2,9 @@
 
 Owns an index over selectors: by exact entity id, by type, and the patterns. Pure; it knows
 nothing of what is indexed, be it registrations or those who wait for them. A look-up for one
-entity costs its own postings and the patterns of its type; one for a pattern costs the postings
-of the types that it names. What is found may meet; whether it does is the caller's to say.
+entity costs its own postings and the patterns of its type. One for a pattern costs a search in
+each of the ids that begin as it does, or of its type where its beginning is open. What is found
+may meet; whether it does is the caller's to say.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeAlias, TypeVar
 
+from sortedcontainers import SortedDict
+
 from ngsi.model import EntitySelector
+from ngsi.patterns import Pattern
 
 Holder = TypeVar("Holder")
 
@@ -27,7 +31,7 @@ class SelectorIndex(Generic[Holder]):
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Entry[Holder], ...]] = {}
         # Every selector stands in one of the first two and in the third; None: any type.
-        self._by_id: dict[str, _Postings[Holder]] = {}
+        self._by_id: SortedDict[str, _Postings[Holder]] = SortedDict()
         self._patterns_by_type: dict[str | None, _Postings[Holder]] = {}
         self._all_by_type: dict[str | None, _Postings[Holder]] = {}
 
@@ -70,9 +74,31 @@ class SelectorIndex(Generic[Holder]):
             if selector.id is not None:
                 found |= self._by_id.get(selector.id, {})
                 found |= _of_types(self._patterns_by_type, selector.type)
+            elif selector.id_pattern is not None:
+                found |= self._like(selector.id_pattern, selector.type)
             else:
                 found |= _of_types(self._all_by_type, selector.type)
         return _in_order(found)
+
+    def _like(self, pattern: Pattern, entity_type: str | None) -> _Postings[Holder]:
+        """Those with an id that the pattern finds, and all with patterns."""
+        prefix, search = pattern.literal_prefix, pattern.search
+        found: _Postings[Holder] = {}
+        if prefix:
+            for entity_id in self._by_id.irange(prefix):
+                if not entity_id.startswith(prefix):
+                    break
+                if search(entity_id):
+                    found |= self._by_id[entity_id]
+            return found | _of_types(self._patterns_by_type, entity_type)
+        candidates = _of_types(self._all_by_type, entity_type)
+        if pattern.matches_everything:
+            return candidates
+        return {
+            key: entry
+            for key, entry in candidates.items()
+            if entry[0].id is None or search(entry[0].id)
+        }
 
     def all(self) -> list[Entry[Holder]]:
         """Everything, by key."""

@@ -7,8 +7,7 @@ of a subscription. Source: Orion 3.4 and, for subscriptions, FI-WARE NGSI-9; Fog
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -58,23 +57,37 @@ _SUBSCRIPTION_FIELDS: Final = {
     }
     for spelling, fields in _QUERY_FIELDS.items()
 }
+# FogFlow's codes of notifications; Orion's spelling has the last one only.
 _CODES: Final = {
-    AvailabilityChange.CREATED: StatusCode(201),
-    AvailabilityChange.CHANGED: StatusCode(301),
-    AvailabilityChange.GONE: StatusCode(410),
+    AvailabilityChange.CREATED: 201,
+    AvailabilityChange.CHANGED: 301,
+    AvailabilityChange.GONE: 410,
 }
 _GONE: Final = StatusCode(410)
 
 
-@dataclass(slots=True, frozen=True)
-class SubscriptionRequest:
-    """What is to be subscribed; of an update what is None stays as it is."""
+class Lifetime(NamedTuple):
+    """A duration as it was given, and in seconds."""
 
-    subscription_id: str | None
+    duration: str
+    seconds: int
+
+
+class SubscriptionRequest(NamedTuple):
+    """What is to be subscribed."""
+
+    query: AvailabilityQuery
+    reference: str
+    lifetime: Lifetime
+
+
+class SubscriptionUpdate(NamedTuple):
+    """What is to become of a subscription; None stays as it is."""
+
+    subscription_id: str
     query: AvailabilityQuery | None
     reference: str | None
-    duration: str
-    duration_s: int
+    lifetime: Lifetime
 
 
 def decode_discovery(body: bytes, spelling: Spelling = Spelling.ORION) -> AvailabilityQuery:
@@ -93,24 +106,21 @@ def decode_availability_subscription(
     reference = _read_reference(document)
     if reference is None:
         raise BadRequest("Empty Reference")
-    duration, seconds = read_duration(document, DEFAULT_DURATION)
-    return SubscriptionRequest(None, query, reference, duration, seconds)
+    return SubscriptionRequest(query, reference, _read_lifetime(document))
 
 
 def decode_availability_update(
     body: bytes, spelling: Spelling = Spelling.ORION
-) -> SubscriptionRequest:
+) -> SubscriptionUpdate:
     """The body of updateContextAvailabilitySubscription; raises BadRequest."""
     document = load_document(body, _SUBSCRIPTION_FIELDS[spelling])
     subscription_id = check_id(document.get("subscriptionId", ""), spelling)
     query = _decode_query(document, spelling)
-    duration, seconds = read_duration(document, DEFAULT_DURATION)
-    return SubscriptionRequest(
+    return SubscriptionUpdate(
         subscription_id,
         query if query.selectors else None,
         _read_reference(document),
-        duration,
-        seconds,
+        _read_lifetime(document),
     )
 
 
@@ -118,6 +128,10 @@ def decode_availability_end(body: bytes, spelling: Spelling = Spelling.ORION) ->
     """The id in the body of unsubscribeContextAvailability; raises BadRequest."""
     document = load_document(body, {"subscriptionId": TEXT})
     return check_id(document.get("subscriptionId", ""), spelling)
+
+
+def _read_lifetime(document: dict[str, Any]) -> Lifetime:
+    return Lifetime(*read_duration(document, DEFAULT_DURATION))
 
 
 def _read_reference(document: dict[str, Any]) -> str | None:
@@ -164,8 +178,7 @@ def render_notification(
 ) -> bytes:
     """The body of notifyContextAvailability."""
     if subscription.spelling is Spelling.FOGFLOW:
-        # FogFlow's own words for each of the three.
-        status = {"code": _CODES[change].code, "reasonPhrase": "OK"}
+        status = {"code": _CODES[change], "reasonPhrase": "OK"}
         return orjson.dumps(
             {
                 "subscribeId": subscription.id,

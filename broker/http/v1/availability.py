@@ -14,7 +14,7 @@ from broker.http.replies import Reply, reply_json
 from ngsi.availability import AvailabilitySubscription, Spelling
 from ngsi.errors import NotFound
 from ngsi.v1.availability import (
-    SubscriptionRequest,
+    Lifetime,
     decode_availability_end,
     decode_availability_subscription,
     decode_availability_update,
@@ -34,25 +34,23 @@ class AvailabilityRoutes:
     async def subscribe(self, call: Call) -> Reply:
         """POST .../subscribeContextAvailability."""
         request = decode_availability_subscription(call.content(), self._spelling)
-        assert request.query is not None
-        assert request.reference is not None
         subscription = AvailabilitySubscription(
             self._engine.new_id(),
             call.origin.scope,
             request.query,
             request.reference,
-            find_end(time.time(), request.duration_s),
+            find_end(time.time(), request.lifetime.seconds),
             self._spelling,
         )
         self._engine.registry.subscribe(call.origin, subscription)
         await self._engine.committed()
         name = "subscribeId" if self._spelling is Spelling.FOGFLOW else "subscriptionId"
-        return self._confirm(name, subscription.id, request)
+        return self._confirm(name, subscription.id, request.lifetime)
 
     async def update(self, call: Call) -> Reply:
         """POST .../updateContextAvailabilitySubscription: what is given is replaced."""
         request = decode_availability_update(call.content(), self._spelling)
-        subscription_id = request.subscription_id or ""
+        subscription_id = request.subscription_id
         registry = self._engine.registry
         try:
             former = registry.subscription(call.origin.tenant, subscription_id)
@@ -64,14 +62,14 @@ class AvailabilityRoutes:
             former.scope,
             request.query or former.query,
             request.reference or former.reference,
-            find_end(time.time(), request.duration_s),
+            find_end(time.time(), request.lifetime.seconds),
             self._spelling,
             former.counters,
             former.pending,
         )
         registry.subscribe(call.origin, changed)
         await self._engine.committed()
-        return self._confirm("subscriptionId", changed.id, request)
+        return self._confirm("subscriptionId", changed.id, request.lifetime)
 
     async def unsubscribe(self, call: Call) -> Reply:
         """POST .../unsubscribeContextAvailability."""
@@ -86,8 +84,8 @@ class AvailabilityRoutes:
             await self._engine.committed()
         return reply_json({"subscriptionId": subscription_id, "statusCode": status})
 
-    def _confirm(self, name: str, subscription_id: str, request: SubscriptionRequest) -> Reply:
-        document: dict[str, Any] = {name: subscription_id, "duration": request.duration}
+    def _confirm(self, name: str, subscription_id: str, lifetime: Lifetime) -> Reply:
+        document: dict[str, Any] = {name: subscription_id, "duration": lifetime.duration}
         if self._spelling is Spelling.FOGFLOW:
             document["errorCode"] = render_status(StatusCode(OK), self._spelling)
         return reply_json(document)

@@ -116,6 +116,8 @@ class RegistrationRoutes:
     def _find(self, call: Call, query: AvailabilityQuery) -> Reply:
         found = self._engine.registry.discover(call.origin, query)
         page = found[call.offset : call.offset + call.limit]
+        if self._spelling is Spelling.FOGFLOW and "limit" not in call.parameters:
+            page = found[call.offset :]  # FogFlow knows no pages
         status = None
         if call.parameters.get("details", "").lower() == "on":
             if page:

@@ -2,13 +2,10 @@ from collections.abc import Callable
 from typing import Any, final
 
 from _native.kernel import UpdateKernel
-from _native.model import AttributeUpdate, Entity
+from _native.model import AttributeUpdate
+from _native.rendering import EntityEncoder
 from _native.replies import Reply
 from _native.requests import Request
-
-def encode_entity(entity: Entity, key_values: bool) -> bytes | None:
-    """The JSON document of an entity in the normalized form, or with `key_values` of names and
-    values; without dateExpires. None where a value is not shown as it is, or is no JSON."""
 
 @final
 class EntityRequests:
@@ -18,6 +15,7 @@ class EntityRequests:
     an entity that is the only one of its id and within the service path, with no parameter but
     `type` and the option keyValues. `tenants` by name have `entities` with `by_id` and `indexes`,
     `subscriptions` and `registrations`. `parse` is `PlainParser.parse_attributes`.
+    `encoder` is that of `ngsi.v2.render`.
     """
 
     def __init__(
@@ -25,6 +23,7 @@ class EntityRequests:
         kernel: UpdateKernel,
         tenants: dict[str, Any],
         parse: Callable[[bytes, bool], dict[str, AttributeUpdate] | None],
+        encoder: EntityEncoder,
     ) -> None: ...
     def update(self, request: Request, creates: bool) -> Reply | None:
         """Changes attributes of the entity that the capture `id` names and, with `creates`, adds

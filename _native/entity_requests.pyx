@@ -5,67 +5,24 @@
 
 What `broker.http.entities` defines for all of them, here for those that most are, with no Python
 in between: the text of the body is parsed (`parsing`), the kernel does the update (`kernel`), an
-entity is written as JSON. What is not ordinary is left to the routes, untouched; and so is whatever
+entity is written as JSON (`rendering`). What is not ordinary is left to the routes, untouched; and so is whatever
 is wrong, for they own the errors.
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_Size
+from cpython.dict cimport PyDict_GetItem, PyDict_Size
 from cpython.object cimport PyObject
 from cpython.set cimport PySet_Contains
 from cpython.tuple cimport PyTuple_GET_SIZE
 
 from _native.kernel cimport UpdateKernel
-from _native.model cimport Attribute, Entity, EntityUpdate, make_entity_update
-from _native.records cimport JsonText, write_object, write_string, write_value
+from _native.model cimport Entity, EntityUpdate, make_entity_update
+from _native.rendering cimport EntityEncoder
 from _native.replies cimport Reply
 from _native.requests cimport Request, Verdict
 
 cdef str _JSON = "application/json"
-cdef str _GEO_JSON = "geo:json"  # of a Feature only the geometry is shown
-cdef str _EXPIRY = "dateExpires"  # shown only where it is asked for
-
-
-cdef bytes write_entity(Entity entity, bint key_values):
-    """None where a value is not shown as it is."""
-    cdef JsonText text
-    cdef Py_ssize_t position = 0
-    cdef PyObject *key
-    cdef PyObject *content
-    cdef Attribute attribute
-    text.raw(b'{"id":', 6)
-    write_string(text, entity.id)
-    text.raw(b',"type":', 8)
-    write_string(text, entity.type)
-    while PyDict_Next(entity.attributes, &position, &key, &content):
-        attribute = <Attribute?>(<object>content)
-        if attribute.type == _GEO_JSON and type(attribute.value) is dict:
-            return None
-        if <object>key == _EXPIRY:
-            continue
-        text.character(b",")
-        write_string(text, <str?>(<object>key))
-        text.character(b":")
-        if key_values:
-            write_value(text, attribute.value)
-            continue
-        text.raw(b'{"type":', 8)
-        write_string(text, attribute.type)
-        text.raw(b',"value":', 9)
-        write_value(text, attribute.value)
-        text.raw(b',"metadata":', 12)
-        write_object(text, attribute.metadata)
-        text.character(b"}")
-    text.character(b"}")
-    return PyBytes_FromStringAndSize(text.data(), <Py_ssize_t>text.size())
-
-
-def encode_entity(Entity entity not None, bint key_values):
-    try:
-        return write_entity(entity, key_values)
-    except Exception:
-        return None
+cdef frozenset _NOTHING = frozenset()
 
 
 cdef struct Parameters:
@@ -108,11 +65,19 @@ cdef class EntityRequests:
     cdef UpdateKernel _kernel
     cdef dict _tenants
     cdef object _parse
+    cdef EntityEncoder _encoder
 
-    def __init__(self, UpdateKernel kernel not None, dict tenants not None, parse not None):
+    def __init__(
+        self,
+        UpdateKernel kernel not None,
+        dict tenants not None,
+        parse not None,
+        EntityEncoder encoder not None,
+    ):
         self._kernel = kernel
         self._tenants = tenants
         self._parse = parse
+        self._encoder = encoder
 
     def update(self, Request request not None, bint creates):
         cdef Verdict verdict = request.verdict
@@ -178,7 +143,10 @@ cdef class EntityRequests:
         paths = <tuple?>verdict.scope.paths
         if PyTuple_GET_SIZE(paths) and entity.service_path not in paths:
             return None
-        body = encode_entity(entity, parameters.key_values)
+        try:
+            body = self._encoder.encode(entity, None, (), _NOTHING, not parameters.key_values)
+        except Exception:
+            return None  # the route tells of it
         if body is None:
             return None
         return make_reply(200, body, {"Content-Type": _JSON}, None)

@@ -18,8 +18,11 @@ cdef class Plan:
     cdef readonly str url
     cdef readonly bint has_macros
     cdef readonly str attrs_format
-    cdef readonly bint has_envelope
+    cdef readonly bytes envelope
     cdef readonly double timeout_s
+    cdef bytes _before  # the parts of the envelope
+    cdef bytes _between
+    cdef bytes _behind
     cdef Heading _heading  # of the last notification
 
 

@@ -26,7 +26,8 @@ class Plan:
     """What the notifications of one delivery have in common.
 
     `shape` is None if it depends on what changed, `url` if it is not one over HTTP that is the
-    same for all. `attrs_format` is as in the header.
+    same for all. `attrs_format` is as in the header, "" for none; `envelope` has two `%b`, for the
+    id of the subscription and for what is shown, and is empty where that stands alone.
     """
 
     @property
@@ -40,7 +41,7 @@ class Plan:
     @property
     def attrs_format(self) -> str: ...
     @property
-    def has_envelope(self) -> bool: ...
+    def envelope(self) -> bytes: ...
     @property
     def timeout_s(self) -> float: ...
     def __init__(
@@ -50,7 +51,7 @@ class Plan:
         url: str | None,
         has_macros: bool,
         attrs_format: str,
-        has_envelope: bool,
+        envelope: bytes,
         timeout_s: float,
     ) -> None: ...
 
@@ -80,4 +81,6 @@ class Drafts:
     def draft(self, plan: Plan, subscription_id: str, tenant: str) -> Notification | None:
         """The notification, None where there is more to do than the plan says."""
     def body(self, shape: Shape) -> bytes:
-        """The text of what is shown, without the envelope."""
+        """The text of what is shown, without the envelope; empty if nothing is to be told."""
+    def use_body(self, shape: Shape, body: bytes) -> None:
+        """Have another text for what is shown."""

@@ -42,7 +42,7 @@ cdef class Plan:
         str url,
         bint has_macros,
         str attrs_format not None,
-        bint has_envelope,
+        bytes envelope not None,
         double timeout_s,
     ):
         self.delivery = delivery
@@ -50,22 +50,31 @@ cdef class Plan:
         self.url = url
         self.has_macros = has_macros
         self.attrs_format = attrs_format
-        self.has_envelope = has_envelope
+        self.envelope = envelope
+        if envelope:
+            self._before, self._between, self._behind = envelope.split(b"%b")
         self.timeout_s = timeout_s
 
 
-cdef bytes envelope(str subscription_id, bytes body):
+cdef bytes enclose(Plan plan, str subscription_id, bytes body):
+    """The body in the plan's envelope."""
     cdef Py_ssize_t id_size
     cdef const char *id = PyUnicode_AsUTF8AndSize(subscription_id, &id_size)
+    cdef Py_ssize_t before = PyBytes_GET_SIZE(plan._before)
+    cdef Py_ssize_t between = PyBytes_GET_SIZE(plan._between)
+    cdef Py_ssize_t behind = PyBytes_GET_SIZE(plan._behind)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(body)
-    cdef bytes whole = PyBytes_FromStringAndSize(NULL, 19 + id_size + 10 + size + 2)
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, before + id_size + between + size + behind)
     cdef char *at = PyBytes_AS_STRING(whole)
-    memcpy(at, b'{"subscriptionId":"', 19)
-    memcpy(at + 19, id, id_size)
-    at += 19 + id_size
-    memcpy(at, b'","data":[', 10)
-    memcpy(at + 10, PyBytes_AS_STRING(body), size)
-    memcpy(at + 10 + size, b"]}", 2)
+    memcpy(at, PyBytes_AS_STRING(plan._before), before)
+    at += before
+    memcpy(at, id, id_size)
+    at += id_size
+    memcpy(at, PyBytes_AS_STRING(plan._between), between)
+    at += between
+    memcpy(at, PyBytes_AS_STRING(body), size)
+    at += size
+    memcpy(at, PyBytes_AS_STRING(plan._behind), behind)
     return whole
 
 
@@ -104,8 +113,10 @@ cdef class Drafts:
             if heading is None:
                 return None
         body = self.body_of(plan.shape)
-        if plan.has_envelope:
-            body = envelope(subscription_id, body)
+        if PyBytes_GET_SIZE(body) == 0:
+            return None  # nothing is to be told
+        if plan.envelope:
+            body = enclose(plan, subscription_id, body)
         origin.notifications += 1
         return make_notification(
             subscription_id,
@@ -140,3 +151,7 @@ cdef class Drafts:
     def body(self, Shape shape not None):
         """The text of what is shown, without the envelope."""
         return self.body_of(shape)
+
+    def use_body(self, Shape shape not None, bytes body not None):
+        """Have another text for what is shown."""
+        PyDict_SetItem(self._bodies, shape, body)

@@ -70,7 +70,8 @@ cdef class Heading:
         # It ends in a length of 0 and an empty line. What stands before that and after the
         # correlator is as long as it is alone.
         end = PyBytes_GET_SIZE(request) - 5
-        tail = f"\r\n{ATTRS_FORMAT}: {attrs_format}\r\nContent-Length: ".encode()
+        shown = f"\r\n{ATTRS_FORMAT}: {attrs_format}" if attrs_format else ""
+        tail = f"{shown}\r\nContent-Length: ".encode()
         if not request.endswith(tail + b"0\r\n\r\n"):
             raise MalformedRequest("method")  # one that says nothing of an empty body
         self._end = tail
@@ -79,7 +80,8 @@ cdef class Heading:
     cdef dict headers(self, str correlator):
         cdef dict headers = self._before.copy()
         headers[CORRELATOR] = correlator
-        headers[ATTRS_FORMAT] = self._attrs_format
+        if self._attrs_format:
+            headers[ATTRS_FORMAT] = self._attrs_format
         return headers
 
     cdef bytes request(self, str correlator, bytes body):

@@ -89,6 +89,7 @@ cdef class Publications:
             or subscription.expires is not None
             or subscription.throttling_s
             or subscription.condition.jexl
+            or subscription.originator
             or self._waiting >= self._waiting_max
             or self._waiting_bytes >= self._waiting_bytes_max
         ):

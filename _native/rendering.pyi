@@ -9,7 +9,8 @@ class EntityEncoder:
 
     `builtin_attribute(entity, name, event)` gives those named in `builtins`, or None;
     `shown_value(attribute)` what is shown of an object in an attribute of `place_type`. The
-    attribute `hidden` is shown where it is asked for by name alone.
+    attribute `hidden` is shown where it is asked for by name alone. `default_type(value)` is the
+    type of an attribute without one, `default_entity_type` that of an entity.
     """
 
     def __init__(
@@ -20,6 +21,8 @@ class EntityEncoder:
         shown_value: Callable[[Attribute], Any],
         place_type: str,
         hidden: str,
+        default_type: Callable[[Any], str],
+        default_entity_type: str,
     ) -> None: ...
     def encode(
         self,

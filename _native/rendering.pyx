@@ -31,7 +31,8 @@ cdef int write_shown(
         text.character(b":")
         return write_value(text, value)
     text.raw(b':{"type":', 9)
-    write_string(text, attribute.type)
+    # Entities and attributes of NGSIv1 may have no type.
+    write_string(text, attribute.type or <str?>encoder._default_type(attribute.value))
     text.raw(b',"value":', 9)
     write_value(text, value)
     if PyDict_Size(attribute.metadata) == 0:
@@ -52,12 +53,16 @@ cdef class EntityEncoder:
         shown_value not None,
         str place_type not None,
         str hidden not None,
+        default_type not None,
+        str default_entity_type not None,
     ):
         self._builtin_attribute = builtin_attribute
         self._builtins = builtins
         self._shown_value = shown_value
         self._place_type = place_type
         self._hidden = hidden
+        self._default_type = default_type
+        self._default_entity_type = default_entity_type
 
     cpdef bytes encode(
         self,
@@ -79,7 +84,7 @@ cdef class EntityEncoder:
         text.raw(b'{"id":', 6)
         write_string(text, entity.id)
         text.raw(b',"type":', 8)
-        write_string(text, entity.type)
+        write_string(text, entity.type or self._default_entity_type)
         if wanted:
             for each in wanted:
                 found = PyDict_GetItem(attributes, each)

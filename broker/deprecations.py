@@ -46,7 +46,7 @@ class Deprecations:
         self._note(registration, "detected in existing registration")
 
     def _note(self, registration: Registration, where: str) -> None:
-        if registration.provider.legacy_forwarding:
+        if any(part.provider.legacy_forwarding for part in registration.parts):
             self._statistics.legacy_forwarding += 1
             if self._limits.deprecate:
                 _log.warning(

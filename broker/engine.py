@@ -8,14 +8,17 @@ gets the records, the triggered notifications are made. Replies and notification
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from _native.entity_requests import EntityRequests
 from _native.events import event_of
 from _native.kernel import UpdateKernel
-from broker import records
+from _native.rendering import EntityEncoder
+from broker import records, registration_records
+from broker.availability_records import KIND as AVAILABILITY_SUBSCRIPTION
+from broker.availability_records import decode_availability
 from broker.deprecations import Deprecations
 from broker.document_size import LARGE_DOCUMENT_BYTES, admit_document
 from broker.journal import MAX_PAYLOAD_BYTES
@@ -27,15 +30,15 @@ from broker.outbox import KIND as KEPT_NOTIFICATION
 from broker.outbox import DeliveryRules, Outbox
 from broker.ports import JournalPort, NotifierPort
 from broker.publisher import Publisher
-from broker.records import StateError
-from broker.registrations import REGISTRATION_NOT_FOUND as REGISTRATION_NOT_FOUND
-from broker.registrations import Registrations
+from broker.records import StateError as StateError
+from broker.registry import Registry
 from broker.subscriptions import SUBSCRIPTION_NOT_FOUND as SUBSCRIPTION_NOT_FOUND
 from broker.subscriptions import Subscriptions
 from broker.tenant import Tenant, Tenants
 from broker.update import (
     PLAIN_UPDATE,
     UPDATE_RULES,
+    V1_UPDATE,
     EntityChange,
     UpdateOptions,
     compute_change,
@@ -61,9 +64,9 @@ from ngsi.model import (
     EntityUpdate,
     UpdateAction,
 )
-from ngsi.registration import Registration
 from ngsi.subscription import Subscription
 from ngsi.syntax import MAX_IDENTITY_LENGTH
+from ngsi.v1.autocast import cast
 from ngsi.v2.entities import WRONG_EXPIRY
 
 ParseAttributes: TypeAlias = Callable[[bytes, bool], dict[str, AttributeUpdate] | None]
@@ -79,6 +82,19 @@ _CHANGE_EVENT: Final = AlterationType.CHANGE
 _UPDATE_EVENT: Final = AlterationType.UPDATE
 
 
+class Outcome(NamedTuple):
+    """What became of an update of one entity; `error` if nothing of it was done.
+
+    `is_new` is whether there was no such entity before.
+    """
+
+    id: str
+    type: str
+    is_new: bool
+    shortfall: Shortfall | None = None
+    error: NgsiError | None = None
+
+
 class Engine:
     """All state of one broker. Several engines can live side by side."""
 
@@ -91,11 +107,13 @@ class Engine:
         delivery_rules: DeliveryRules,
         deprecations: Deprecations,
         multi_location: bool = False,
+        v1_autocast: bool = False,
     ) -> None:
         self.deprecations = deprecations
         self._journal = journal
         self._clock = clock
         self._tenants = Tenants()
+        self._casts = v1_autocast
         self._location_rule = LocationRule(several=multi_location)
         self._publisher = Publisher(journal, notifier, clock, rules, delivery_rules, self._tenants)
         self._kernel = UpdateKernel(
@@ -108,8 +126,8 @@ class Engine:
             max_size=MAX_PAYLOAD_BYTES,
         )
         self._subscriptions = Subscriptions(journal, self._tenants, self._publisher.outbox)
-        self._registrations = Registrations(journal, self._tenants)
         self._ids = ObjectIds(clock)
+        self.registry = Registry(journal, self._publisher, clock, self._tenants)
 
     def restore(self) -> None:
         """Take over what the journal kept; once, before anything else.
@@ -128,7 +146,14 @@ class Engine:
                 elif kind == records.SUBSCRIPTION:
                     self._subscriptions.restore(tenant, identity, document)
                 elif kind == records.REGISTRATION:
-                    self._registrations.restore(tenant, identity, document)
+                    registration = registration_records.decode_stored_registration(
+                        identity, document
+                    )
+                    self._tenants.own(tenant).registrations[registration.id] = registration
+                elif kind == AVAILABILITY_SUBSCRIPTION:
+                    self._tenants.own(tenant).availability.put(
+                        decode_availability(identity, document)
+                    )
                 elif kind == KEPT_NOTIFICATION:
                     self._publisher.outbox.restore(tenant, identity, document)
                 else:
@@ -139,7 +164,13 @@ class Engine:
         for tenant, entity in entities:
             self._tenants.own(tenant).entities.insert(entity)
         self._subscriptions.end_restore()
-        self._registrations.end_restore()
+        for state in self._tenants.values():
+            # Ids grow with time, so their order is that of creation.
+            registrations = sorted(state.registrations.items())
+            state.registrations.clear()
+            for _, registration in registrations:
+                state.put_registration(registration)
+        self.registry.start()
 
     def tenant(self, name: str) -> Tenant:
         """The tenant of that name, to be read; one without content is not kept."""
@@ -149,9 +180,9 @@ class Engine:
         """All tenants that had content so far."""
         return list(self._tenants.values())
 
-    def entity_requests(self, parse: ParseAttributes) -> EntityRequests:
+    def entity_requests(self, parse: ParseAttributes, encoder: EntityEncoder) -> EntityRequests:
         """Does ordinary requests about one entity as the routes and this engine would."""
-        return EntityRequests(self._kernel, self._tenants, parse)
+        return EntityRequests(self._kernel, self._tenants, parse, encoder)
 
     def committed(self) -> asyncio.Future[None]:
         """The future of the commit of all changes made in this turn of the loop."""
@@ -282,6 +313,92 @@ class Engine:
             report.add(None)
         return report.error
 
+    def update_ordinary(
+        self, origin: Origin, updates: Iterable[EntityUpdate], action: UpdateAction
+    ) -> int:
+        """Do updates, one after the other, up to the first that is not an ordinary one.
+
+        Ordinary is an update of an entity that exists, with all types and values, of which
+        nothing fails. Returns how many were done; raises as `update`.
+        """
+        if self._casts:
+            return 0
+        done = 0
+        for update in updates:
+            if update.type is None:
+                break
+            if not self._is_done_ordinarily(origin, update, action, PLAIN_UPDATE):
+                break
+            done += 1
+        return done
+
+    def update_matching(
+        self,
+        origin: Origin,
+        update: EntityUpdate,
+        action: UpdateAction,
+        options: UpdateOptions = V1_UPDATE,
+    ) -> list[Outcome]:
+        """Update every entity that has the id, and the type if one is given, as NGSIv1 does.
+
+        An attribute without a type or value keeps those that it has; a new one gets "". With
+        `options.typed_values` null is a value, and none is cast. Raises as `update`.
+        """
+        tenant = self.tenant(origin.tenant)
+        scope = origin.scope.for_update()
+        found = tenant.entities.find(update.id, update.type, scope)
+        outcomes = []
+        for one in found or (None,):
+            filled = self._fill(update, one, options)
+            is_new = one is None
+            outcome = Outcome(update.id, filled.type or "", is_new)
+            self._journal.admit()
+            try:
+                it = [] if one is None else [one]
+                shortfall = self._update_one(tenant, origin, filled, it, action, options)
+                outcomes.append(outcome._replace(shortfall=shortfall))
+            except NgsiError as error:
+                outcomes.append(outcome._replace(error=error))
+        return outcomes
+
+    def fill_update(self, origin: Origin, update: EntityUpdate) -> EntityUpdate:
+        """The update with the types and values that it leaves out, as `update_matching` has it."""
+        found = self.tenant(origin.tenant).entities.find(
+            update.id, update.type, origin.scope.for_update()
+        )
+        attributes = self._fill(update, found[0] if found else None, V1_UPDATE).attributes
+        return EntityUpdate(update.id, update.type, attributes)
+
+    def _fill(
+        self, update: EntityUpdate, entity: Entity | None, options: UpdateOptions
+    ) -> EntityUpdate:
+        current = {} if entity is None else entity.attributes
+        attributes = update.attributes
+        is_typed = options.typed_values
+        if (self._casts and not is_typed) or any(
+            given.type is None or given.value is None for given in attributes.values()
+        ):
+            attributes = {
+                name: self._fill_attribute(given, current.get(name), is_typed)
+                for name, given in attributes.items()
+            }
+        entity_type = (update.type or "") if entity is None else entity.type
+        return EntityUpdate(update.id, entity_type, attributes)
+
+    def _fill_attribute(
+        self, given: AttributeUpdate, former: Attribute | None, is_typed: bool
+    ) -> AttributeUpdate:
+        attribute_type, value = given.type, given.value
+        if attribute_type is None:
+            attribute_type = "" if former is None else former.type
+        if is_typed:
+            pass
+        elif value is None:
+            value = "" if former is None else former.value
+        elif self._casts:
+            value = cast(attribute_type, value)
+        return AttributeUpdate(attribute_type, value, given.metadata)
+
     def _is_done_ordinarily(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
     ) -> bool:
@@ -350,7 +467,7 @@ class Engine:
                 raise TooManyResults
             if action is not _APPEND and action is not _APPEND_STRICT:
                 return Shortfall(update)
-            self._create(tenant, origin, update)
+            self._create(tenant, origin, update, options)
             return None
         entity = found[0]
         if action is _DELETE and not update.attributes:
@@ -359,22 +476,27 @@ class Engine:
         now = self._clock()
         change = compute_change(entity.attributes, update.attributes, action, options, now)
         if tenant.subscriptions:
-            self._apply_and_publish(tenant, origin, entity, change, action, now)
+            self._apply_and_publish(tenant, origin, entity, change, action, options, now)
         elif change.is_stored:
-            self._apply(tenant, entity, change, action, now)
+            self._apply(tenant, entity, change, action, options, now)
         if change.is_complete:
             return None
         return Shortfall(update, change.missing, change.existing)
 
-    def _create(self, tenant: Tenant, origin: Origin, update: EntityUpdate) -> None:
+    def _create(
+        self, tenant: Tenant, origin: Origin, update: EntityUpdate, options: UpdateOptions
+    ) -> None:
+        # NGSIv1 hardly restricts them.
+        if not records.is_key_part(update.id) or not records.is_key_part(update.type or ""):
+            raise BadRequest("Invalid characters in entity id or type")
         now = self._clock()
         attributes = compute_change({}, update.attributes, _APPEND, PLAIN_UPDATE, now).attributes
-        locations = self._location_rule.locate_new(attributes)
+        locations = self._location_rule.locate_new(attributes, options.location_by_metadata)
         self._note_locations(locations, attributes)
         expires = _expiry(attributes)
         entity = Entity(
             update.id,
-            update.type or DEFAULT_ENTITY_TYPE,
+            DEFAULT_ENTITY_TYPE if update.type is None else update.type,
             origin.scope.home,
             attributes,
             now,
@@ -421,13 +543,14 @@ class Engine:
         entity: Entity,
         change: EntityChange,
         action: UpdateAction,
+        options: UpdateOptions,
         now: float,
     ) -> None:
         if not change.is_update:
             return
         change.keep_former()
         if change.is_stored:
-            self._apply(tenant, entity, change, action, now)
+            self._apply(tenant, entity, change, action, options, now)
         self._publish(tenant, origin, entity, change)
 
     def _publish(
@@ -437,14 +560,23 @@ class Engine:
         self._publisher.publish(tenant, origin, event)
 
     def _apply(
-        self, tenant: Tenant, entity: Entity, change: EntityChange, action: UpdateAction, now: float
+        self,
+        tenant: Tenant,
+        entity: Entity,
+        change: EntityChange,
+        action: UpdateAction,
+        options: UpdateOptions,
+        now: float,
     ) -> None:
+        by_metadata = options.location_by_metadata
         names: Collection[str] = entity.locations
         moved: Locations | None = None
         expires = entity.expires
-        if change.concerns(GEO_TYPES, DATE_EXPIRES, entity.locations):
-            if touches_location(entity, change):
-                names = moved = self._location_rule.locate_changed(entity, change, action)
+        if by_metadata or change.concerns(GEO_TYPES, DATE_EXPIRES, entity.locations):
+            if touches_location(entity, change, by_metadata):
+                names = moved = self._location_rule.locate_changed(
+                    entity, change, action, by_metadata
+                )
                 self._note_locations(moved, change.touched)
             if change.names(DATE_EXPIRES):
                 expires = _expiry(change.attributes)
@@ -492,11 +624,11 @@ class Engine:
 
     def journal_counters(self) -> None:
         """Give the journal the counters that changed; called once a second and at the end."""
-        if not self._publisher.has_progress and not self._registrations.has_progress:
+        if not self._publisher.has_progress and not self.registry.has_progress:
             return
         self._journal.admit()
         self._publisher.journal_progress()
-        self._registrations.journal_progress()
+        self.registry.journal_progress()
 
     # Subscriptions
 
@@ -508,6 +640,12 @@ class Engine:
         """Add a subscription or replace the one of that id."""
         self._subscriptions.put(tenant_name, subscription)
 
+    def notify_current(
+        self, origin: Origin, subscription: Subscription, entities: list[Entity]
+    ) -> None:
+        """Notify one subscription of the state of entities, one at least, as one notification."""
+        self._publisher.publish_current(self.tenant(origin.tenant), origin, subscription, entities)
+
     def subscription(self, tenant_name: str, subscription_id: str) -> Subscription:
         """The subscription of that id, to be looked at now and not kept; raises NotFound."""
         return self._subscriptions.find(tenant_name, subscription_id)
@@ -518,28 +656,10 @@ class Engine:
 
     # Registrations
 
-    def put_registration(self, tenant_name: str, registration: Registration) -> None:
-        """Add a registration or replace the one of that id."""
-        self._registrations.put(tenant_name, registration)
-
-    def registration(self, tenant_name: str, registration_id: str) -> Registration:
-        """The registration of that id; raises NotFound."""
-        return self._registrations.find(tenant_name, registration_id)
-
-    def remove_registration(self, tenant_name: str, registration_id: str) -> None:
-        """Remove the registration of that id; raises NotFound."""
-        self._registrations.remove(tenant_name, registration_id)
-
     def has_providers(self, tenant_name: str) -> bool:
         """Whether requests to the tenant may have to be forwarded to context providers."""
         tenant = self._tenants.get(tenant_name)
         return tenant is not None and bool(tenant.registrations)
-
-    def count_forwarding(
-        self, tenant_name: str, registration: Registration, at: float, is_success: bool
-    ) -> None:
-        """Count one forwarded request and how it went; `at` is in seconds since 1970."""
-        self._registrations.count_forwarding(tenant_name, registration, at, is_success)
 
 
 def _maybe_ordinary(action: UpdateAction, options: UpdateOptions) -> bool:

@@ -95,12 +95,14 @@ class EntityPage:
     """The entities of a page; `total` is None when it was not asked for.
 
     `last` is the sequence number behind which the next page begins, None where there is none or
-    the query was not by `after`.
+    the query was not by `after`. `is_whole` is whether every context provider that was asked
+    gave an answer.
     """
 
     entities: list[Entity]
     total: int | None
     last: int | None = None
+    is_whole: bool = True
 
 
 async def find_entities(table: EntityTable, query: EntityQuery) -> EntityPage:

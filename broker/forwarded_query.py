@@ -28,12 +28,13 @@ from ngsi.model import (
     ALTERATION_TYPE,
     DATE_CREATED,
     DATE_MODIFIED,
+    DEFAULT_ENTITY_TYPE,
     SERVICE_PATH,
     Attribute,
     Entity,
     EntitySelector,
 )
-from ngsi.registration import ForwardingMode, Registration
+from ngsi.registration import ContextProvider, ForwardingMode, Provision, Registration
 from ngsi.v2.render import ALL
 
 _BUILTIN: Final = frozenset({DATE_CREATED, DATE_MODIFIED, SERVICE_PATH, ALTERATION_TYPE})
@@ -117,8 +118,9 @@ class _Ask:
     client for whose sake it is asked; empty when they are met by whatever comes.
     """
 
-    registrations: list[Registration]
+    provider: ContextProvider
     selector: EntitySelector
+    registrations: list[Registration] = field(default_factory=list)
     attributes: dict[str, None] = field(default_factory=dict)
     takes_all: bool = False
     completes: bool = False
@@ -126,10 +128,11 @@ class _Ask:
 
     @property
     def is_legacy(self) -> bool:
-        return self.registrations[0].provider.legacy_forwarding
+        return self.provider.legacy_forwarding
 
-    def add(self, registration: Registration, names: list[str]) -> None:
+    def add(self, provision: Provision, names: list[str]) -> None:
         """Ask for these attributes, too; no names means all."""
+        registration = provision.registration
         if registration not in self.registrations:
             self.registrations.append(registration)
         if not names:
@@ -140,13 +143,12 @@ class _Ask:
 class _Asks(dict[tuple[str, bool, EntitySelector], _Ask]):
     """Questions in their order; those about the same entities to the same provider are one."""
 
-    def put(self, registration: Registration, selector: EntitySelector) -> _Ask:
-        """The question of that provider about these entities, new or not."""
-        provider = registration.provider
+    def put(self, provider: ContextProvider, selector: EntitySelector) -> _Ask:
+        """The question to that provider about these entities, new or not."""
         key = (provider.url, provider.legacy_forwarding, selector)
         ask = self.get(key)
         if ask is None:
-            ask = self[key] = _Ask([], selector)
+            ask = self[key] = _Ask(provider, selector)
         return ask
 
 
@@ -185,7 +187,7 @@ class _Plan:
     def _complete(self, entity: Entity, asks: _Asks) -> None:
         """Ask for what an entity of the page lacks."""
         having = self._query.having
-        registrations = self._tenant.providers.for_entity(
+        provisions = self._tenant.providers.for_entity(
             entity.id,
             entity.type,
             self._query.scope,
@@ -193,55 +195,55 @@ class _Plan:
             ForwardingMode.QUERY,
             with_patterns=bool(having),
         )
-        if not registrations:
+        if not provisions:
             return
-        selector = EntitySelector(id=entity.id, type=entity.type)
+        selector = EntitySelector(id=entity.id, type=entity.type or None)
         present = entity.attributes
 
-        def complete(registration: Registration, names: list[str]) -> None:
-            ask = asks.put(registration, selector)
+        def complete(provision: Provision, names: list[str]) -> None:
+            ask = asks.put(provision.provider, selector)
             ask.completes = True
-            ask.add(registration, names)
+            ask.add(provision, names)
 
         if having:
             for name in having:
-                chosen = choose_provider(registrations, name)
+                chosen = choose_provider(provisions, name)
                 if chosen is not None and name not in present and self._is_wanted(name):
                     complete(chosen, [name])
             return
         taken: set[str] = set()
-        for registration in registrations:
+        for provision in provisions:
             names = [
                 name
-                for name in registration.attributes
+                for name in provision.attributes
                 if name not in present and name not in taken and self._is_wanted(name)
             ]
             taken.update(names)
             if names:
-                complete(registration, names)
-            elif not registration.attributes and self._lacks_any(entity):
-                complete(registration, [])
+                complete(provision, names)
+            elif not provision.attributes and self._lacks_any(entity):
+                complete(provision, [])
 
     def _add(self, offer: Offer, named: dict[EntitySelector, set[str]], asks: _Asks) -> None:
         """Ask for entities that are not here."""
-        registration, having = offer.registration, self._query.having
-        names = [name for name in registration.attributes or having if self._is_wanted(name)]
+        provision, having = offer.provision, self._query.having
+        names = [name for name in provision.attributes or having if self._is_wanted(name)]
         if having:
-            if registration.attributes:
+            if provision.attributes:
                 names = [name for name in names if name in having]
             else:
                 names = [name for name in names if name not in named[offer.selector]]
-        if not names and (registration.attributes or having):
+        if not names and (provision.attributes or having):
             return
-        ask = asks.put(registration, _with_type(offer))
-        ask.add(registration, names)
+        ask = asks.put(provision.provider, _with_type(offer))
+        ask.add(provision, names)
         ask.asked = offer.asked
 
     def _named(self, offers: list[Offer]) -> dict[EntitySelector, set[str]]:
         """For each registered selector the attributes that registrations name."""
         named: dict[EntitySelector, set[str]] = {}
         for offer in offers:
-            named.setdefault(offer.selector, set()).update(offer.registration.attributes)
+            named.setdefault(offer.selector, set()).update(offer.provision.attributes)
         return named
 
     def _is_own(self, selector: EntitySelector) -> bool:
@@ -277,9 +279,10 @@ class _Page:
         self._entities = own.entities
         self._places: dict[tuple[str, str], int] = {}
         for place, entity in enumerate(own.entities):
-            self._places.setdefault((entity.id, entity.type), place)
+            self._places.setdefault(_identify(entity), place)
         self._total = own.total or 0
         self._skipped: set[EntitySelector] = set()
+        self.is_whole = True  # whether every provider gave an answer so far
         self.room = query.limit - len(own.entities)
         self.skip = 0 if own.entities else max(0, query.offset - self._total)
 
@@ -289,14 +292,15 @@ class _Page:
         return self.room > 0 or self._query.count
 
     def result(self) -> EntityPage:
-        return EntityPage(self._entities, self._total if self._query.count else None)
+        total = self._total if self._query.count else None
+        return EntityPage(self._entities, total, is_whole=self.is_whole)
 
     def holds(self, selector: EntitySelector) -> bool:
         """Whether the one entity that the selector names is on the page."""
         if selector.id is None:
             return False
         if selector.type is not None:
-            return (selector.id, selector.type) in self._places
+            return (selector.id, selector.type or DEFAULT_ENTITY_TYPE) in self._places
         return any(entity_id == selector.id for entity_id, _ in self._places)
 
     def is_past(self, selector: EntitySelector) -> bool:
@@ -304,21 +308,24 @@ class _Page:
         return selector in self._skipped
 
     def matches(self, entity: Entity) -> bool:
-        """Whether a provider's entity was asked for by the client."""
+        """Whether a provider's entity was asked for by the client; one without a type may be of
+        any."""
         selectors = self._query.selectors
-        return not selectors or any(item.matches(entity.id, entity.type) for item in selectors)
+        return not selectors or any(
+            item.matches(entity.id, entity.type or item.type or "") for item in selectors
+        )
 
     def complete(self, batch: _Batch) -> None:
         """Add attributes to entities of the page."""
         for entity in batch.entities:
-            place = self._places.get((entity.id, entity.type))
+            place = self._places.get(_identify(entity))
             if place is not None:
                 self._merge(place, entity.attributes)
 
     def extend(self, ask: _Ask, batch: _Batch) -> None:
         """Add entities to the page, and to the count."""
         for entity in batch.entities:
-            key = (entity.id, entity.type)
+            key = _identify(entity)
             place = self._places.get(key)
             if place is not None:
                 self._merge(place, entity.attributes)
@@ -349,6 +356,11 @@ class _Page:
                 entity.modified,
                 entity.sequence,
             )
+
+
+def _identify(entity: Entity) -> tuple[str, str]:
+    """What makes entities of here and of providers the same."""
+    return entity.id, entity.type or DEFAULT_ENTITY_TYPE
 
 
 async def _run(relay: Relay, ask: _Ask, page: _Page) -> None:
@@ -402,12 +414,16 @@ async def _send(
 
     attributes = () if ask.takes_all else tuple(ask.attributes)
     forward = Forward(
+        ask.provider.url,
         ask.registrations,
         messages.LEGACY_QUERY if legacy else messages.QUERY,
         {} if legacy else {"limit": str(limit), "offset": str(skip), "options": "count"},
         messages.encode_query(selectors, attributes, legacy),
     )
-    return await relay.ask(forward, read)
+    batch = await relay.ask(forward, read)
+    if batch is None:
+        page.is_whole = False
+    return batch
 
 
 def _with_type(offer: Offer) -> EntitySelector:

@@ -9,9 +9,10 @@ Source: Orion's manual "Context Providers"; Orion API, section "Update operation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from enum import Enum, auto
+from typing import Final, NamedTuple
 
 from broker import provider_messages as messages
 from broker.engine import ENTITY_NOT_FOUND
@@ -21,12 +22,38 @@ from broker.providers import choose_provider
 from broker.update import UpdateOptions
 from ngsi.errors import InternalServerError, NgsiError, NotFound
 from ngsi.model import AttributeUpdate, Entity, EntityUpdate, UpdateAction
-from ngsi.registration import ForwardingMode, Registration
+from ngsi.registration import ContextProvider, ForwardingMode, Provision, Registration
 
 FORWARDED_ACTIONS: Final = frozenset({UpdateAction.UPDATE, UpdateAction.REPLACE})
 
 
-class PartialForwarding(NotFound):
+class Fate(Enum):
+    """What became of a part of an update."""
+
+    DONE = auto()
+    REFUSED = auto()  # by who was asked, or nobody has it
+    UNREACHED = auto()  # the provider did not answer
+    MISUNDERSTOOD = auto()  # the provider's answer says nothing of it
+    NOT_ASKED = auto()  # the limit of forwarded requests was reached
+
+
+class UpdatedPart(NamedTuple):
+    """A part of an update, and what became of it."""
+
+    update: EntityUpdate
+    fate: Fate
+
+
+class ForwardingFailure(NotFound):
+    """Nothing of the update was done."""
+
+    def __init__(self, description: str, parts: list[UpdatedPart]) -> None:
+        """`parts` are those of the update in the order in which they were tried."""
+        super().__init__(description)
+        self.parts = parts
+
+
+class PartialForwarding(ForwardingFailure):
     """Part of the update was done; unlike that of a broker alone this error has code 404."""
 
     error = "PartialUpdate"
@@ -38,22 +65,20 @@ async def update_everywhere(
     updates: Sequence[EntityUpdate],
     action: UpdateAction,
     options: UpdateOptions,
-) -> bool:
-    """Do an update of FORWARDED_ACTIONS with the help of providers.
+) -> list[UpdatedPart]:
+    """Do an update of FORWARDED_ACTIONS with the help of providers; gives the parts of it.
 
-    False when no provider has a part in it: then nothing was done. Raises PartialForwarding when
-    something could not be updated; when nothing could, NotFound or what this broker's own part
-    failed of.
+    No parts when no provider has one: then nothing was done. Raises PartialForwarding when
+    something could not be updated; when nothing could, ForwardingFailure or what this broker's
+    own part failed of.
     """
     origin = request.origin
     plan = _Plan(forwarding, request, action)
     for update in updates:
         plan.add(update)
     if not plan.forwarded or not forwarding.is_open(origin):
-        return False
+        return []
     report = _Report()
-    for missing in plan.missing:
-        report.add_failures(missing, missing.attributes)
     engine = forwarding.engine
     for update, named in plan.own:
         try:
@@ -64,30 +89,33 @@ async def update_everywhere(
             report.add_failures(named, update.attributes)
             continue
         if error is None:
-            report.has_success = True
+            report.add_success(named, update.attributes)
         else:
             report.add_failures(named, update.attributes)
             report.own_error = report.own_error or error
+    for missing in plan.missing:
+        report.add_failures(missing, missing.attributes)
     await engine.committed()
     relay = forwarding.begin(request)
     for part in plan.forwarded.values():
         await _forward(relay, part, report)
     report.raise_error()
-    return True
+    return report.parts
 
 
 @dataclass(slots=True)
 class _Part:
     """What one provider is to update."""
 
-    legacy: bool
+    provider: ContextProvider
     registrations: list[Registration] = field(default_factory=list)
     updates: dict[tuple[str, str | None], EntityUpdate] = field(default_factory=dict)
 
     def add(
-        self, registration: Registration, named: EntityUpdate, name: str, value: AttributeUpdate
+        self, provision: Provision, named: EntityUpdate, name: str, value: AttributeUpdate
     ) -> None:
         """Have one more attribute updated."""
+        registration = provision.registration
         if registration not in self.registrations:
             self.registrations.append(registration)
         update = self.updates.setdefault(
@@ -119,7 +147,7 @@ class _Plan:
         if len(found) > 1 or self._is_own(update, entity):
             self.own.append((update, named))
             return
-        registrations = self._tenant.providers.for_entity(
+        provisions = self._tenant.providers.for_entity(
             named.id, named.type, self._scope, self._now, ForwardingMode.UPDATE
         )
         own = EntityUpdate(update.id, update.type, {})
@@ -128,13 +156,13 @@ class _Plan:
             if entity is not None and name in entity.attributes:
                 own.attributes[name] = value
                 continue
-            chosen = choose_provider(registrations, name)
+            chosen = choose_provider(provisions, name)
             if chosen is None:
                 missing.attributes[name] = value
             else:
                 provider = chosen.provider
                 key = (provider.url, provider.legacy_forwarding)
-                part = self.forwarded.setdefault(key, _Part(provider.legacy_forwarding))
+                part = self.forwarded.setdefault(key, _Part(provider))
                 part.add(chosen, named, name, value)
         if own.attributes:
             self.own.append((own, named))
@@ -154,11 +182,26 @@ class _Report:
 
     def __init__(self) -> None:
         self.has_success = False
+        self.parts: list[UpdatedPart] = []
         self.own_error: NgsiError | None = None  # why this broker's part was not done
         self._failures: dict[tuple[str, str], dict[str, None]] = {}
 
-    def add_failures(self, update: EntityUpdate, names: Iterable[str]) -> None:
+    def add_success(self, update: EntityUpdate, attributes: dict[str, AttributeUpdate]) -> None:
+        """These attributes of the entity were updated."""
+        self.has_success = True
+        part = EntityUpdate(update.id, update.type, attributes)
+        self.parts.append(UpdatedPart(part, Fate.DONE))
+
+    def add_failures(
+        self,
+        update: EntityUpdate,
+        attributes: dict[str, AttributeUpdate],
+        fate: Fate = Fate.REFUSED,
+    ) -> None:
         """These attributes of the entity were not updated."""
+        names = attributes.keys()
+        part = EntityUpdate(update.id, update.type, attributes)
+        self.parts.append(UpdatedPart(part, fate))
         listed = self._failures.setdefault((update.id, update.type or ""), {})
         listed.update(dict.fromkeys(names))
 
@@ -167,30 +210,40 @@ class _Report:
         if not self._failures:
             return
         if not self.has_success:
-            raise self.own_error or NotFound(ENTITY_NOT_FOUND)
+            raise self.own_error or ForwardingFailure(ENTITY_NOT_FOUND, self.parts)
         listed = ", ".join(
             f"{entity_id}-{entity_type} : [{', '.join(names)}]"
             for (entity_id, entity_type), names in self._failures.items()
         )
         raise PartialForwarding(
-            f"Some of the following attributes were not updated: {{ {listed} }}"
+            f"Some of the following attributes were not updated: {{ {listed} }}",
+            self.parts,
         )
 
 
 async def _forward(relay: Relay, part: _Part, report: _Report) -> None:
     updates = list(part.updates.values())
-    operation = messages.LEGACY_UPDATE if part.legacy else messages.UPDATE
-    body = messages.encode_update(updates, part.legacy)
-    forward = Forward(part.registrations, operation, {}, body)
-    refused = await relay.ask(forward, _Reading(part.legacy, updates))
+    legacy = part.provider.legacy_forwarding
+    operation = messages.LEGACY_UPDATE if legacy else messages.UPDATE
+    body = messages.encode_update(updates, legacy)
+    forward = Forward(part.provider.url, part.registrations, operation, {}, body)
+    reading = _Reading(legacy, updates)
+    fate = Fate.REFUSED
+    if relay.is_spent:
+        fate = Fate.NOT_ASKED
+    refused = await relay.ask(forward, reading)
+    if refused is None and fate is Fate.REFUSED:
+        fate = Fate.MISUNDERSTOOD if reading.has_begun else Fate.UNREACHED
     for update in updates:
-        names = [
-            name for name in update.attributes if refused is None or (update.id, name) in refused
-        ]
-        if names:
-            report.add_failures(update, names)
-        if len(names) < len(update.attributes):
-            report.has_success = True
+        failed: dict[str, AttributeUpdate] = {}
+        done: dict[str, AttributeUpdate] = {}
+        for name, attribute in update.attributes.items():
+            is_refused = refused is None or (update.id, name) in refused
+            (failed if is_refused else done)[name] = attribute
+        if failed:
+            report.add_failures(update, failed, fate)
+        if done:
+            report.add_success(update, done)
 
 
 @dataclass(slots=True)
@@ -199,8 +252,10 @@ class _Reading:
 
     legacy: bool
     updates: list[EntityUpdate]
+    has_begun: bool = False
 
     async def __call__(self, answer: ProviderAnswer) -> frozenset[tuple[str, str]]:
+        self.has_begun = True
         if self.legacy:
             return frozenset(messages.find_refused(answer.body, self.updates))
         if answer.status == messages.UPDATED:

@@ -55,17 +55,13 @@ class ClientRequest(Protocol):
 
 
 class Forward(NamedTuple):
-    """A request to the provider that `registrations` have in common."""
+    """A request to a provider, for the sake of `registrations`."""
 
+    url: str  # the provider's
     registrations: list[Registration]
     operation: str  # the path below the provider's URL
     parameters: dict[str, str]
     body: bytes
-
-    @property
-    def url(self) -> str:
-        """The provider's URL."""
-        return self.registrations[0].provider.url
 
 
 class Forwarding:
@@ -164,7 +160,7 @@ class Forwarding:
     def _count(self, forward: Forward, tenant: str, is_success: bool) -> None:
         now = self._clock()
         for registration in forward.registrations:
-            self.engine.count_forwarding(tenant, registration, now, is_success)
+            self.engine.registry.count_forwarding(tenant, registration, now, is_success)
 
     def _log_exchange(self, forward: Forward, answer: ProviderAnswer | None, reason: str) -> None:
         if not _log.isEnabledFor(logging.INFO):

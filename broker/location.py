@@ -41,6 +41,11 @@ _TOO_MANY_LOCATIONS: Final = (
     f"You cannot use more than {MAX_LOCATIONS} geo location attributes in an entity. "
     "Use ignoreType metadata if you want to add additional informative locations."
 )
+# Metadata that made an attribute a location, a point, before there were geo types (Orion 3.4,
+# "Geolocation capabilities").
+_MARK: Final = "location"
+_MARKED: Final = "WGS84"
+_MARKED_TYPE: Final = "geo:point"
 # A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
 _UPDATE: Final = UpdateAction.UPDATE
 _REPLACE: Final = UpdateAction.REPLACE
@@ -56,27 +61,32 @@ class LocationRule:
     def __init__(self, several: bool) -> None:
         self._several = several
 
-    def locate_new(self, attributes: dict[str, Attribute]) -> Locations:
-        """The locations of an entity with these attributes."""
+    def locate_new(self, attributes: dict[str, Attribute], by_metadata: bool = False) -> Locations:
+        """The locations of an entity with these attributes; `by_metadata` as in UpdateOptions."""
         if self._several:
-            return _change_several({}, attributes)
-        return find_location(attributes)
+            return _change_several({}, attributes, by_metadata)
+        return find_location(attributes, by_metadata=by_metadata)
 
     def locate_changed(
-        self, entity: Entity, change: EntityChange, action: UpdateAction
+        self,
+        entity: Entity,
+        change: EntityChange,
+        action: UpdateAction,
+        by_metadata: bool = False,
     ) -> Locations:
         """The locations of the entity after a change that `touches_location`."""
         if action is _REPLACE:
-            return self.locate_new(change.attributes)
+            return self.locate_new(change.attributes, by_metadata)
         touched = change.touched
         kept = {
             name: shape
             for name, shape in zip(entity.locations, entity.shapes, strict=True)
-            if name not in change.removed and (name not in touched or is_candidate(touched[name]))
+            if name not in change.removed
+            and (name not in touched or is_candidate(touched[name], by_metadata=True))
         }
         if self._several:
-            return _change_several(kept, touched)
-        return _change_one(kept, change, action, has_location=bool(entity.locations))
+            return _change_several(kept, touched, by_metadata)
+        return _change_one(kept, change, action, bool(entity.locations), by_metadata)
 
     def locate_restored(self, entity: Entity) -> Locations:
         """The locations of an entity of the journal, which names those it had.
@@ -98,30 +108,46 @@ class LocationRule:
         return found
 
 
-def touches_location(entity: Entity, change: EntityChange) -> bool:
+def touches_location(entity: Entity, change: EntityChange, by_metadata: bool = False) -> bool:
     """Whether the locations of the entity may be others after the change.
 
     It looks at the attributes touched, and for an entity with locations at their names.
     """
     touched = change.touched
-    return any(attribute.type in GEO_TYPES for attribute in touched.values()) or any(
-        map(change.names, entity.locations)
-    )
-
-
-def is_candidate(attribute: Attribute) -> bool:
-    """Whether the attribute can be a location, by its type, value and metadata."""
     return (
-        attribute.type in GEO_TYPES and attribute.value is not None and not ignores_type(attribute)
+        any(attribute.type in GEO_TYPES for attribute in touched.values())
+        or any(map(change.names, entity.locations))
+        or (by_metadata and any(map(_is_marked, touched.values())))
     )
 
 
-def find_location(attributes: dict[str, Attribute], preferred: Container[str] = ()) -> Locations:
+def is_candidate(attribute: Attribute, by_metadata: bool = False) -> bool:
+    """Whether the attribute can be a location, by its type, value and metadata.
+
+    `by_metadata` lets in NGSIv1's locations, which are those with metadata location=WGS84.
+    """
+    if attribute.value is None:
+        return False
+    if attribute.type in GEO_TYPES:
+        return not ignores_type(attribute)
+    return by_metadata and _is_marked(attribute)
+
+
+def _is_marked(attribute: Attribute) -> bool:
+    mark = attribute.metadata.get(_MARK)
+    return mark is not None and mark["value"] == _MARKED
+
+
+def find_location(
+    attributes: dict[str, Attribute],
+    preferred: Container[str] = (),
+    by_metadata: bool = False,
+) -> Locations:
     """The one location among all attributes of an entity; empty without one.
 
     Of several candidates the last in `preferred` is taken; without that a second is refused.
     """
-    names = [name for name, attribute in attributes.items() if is_candidate(attribute)]
+    names = [name for name, attribute in attributes.items() if is_candidate(attribute, by_metadata)]
     if len(names) > 1:
         names = [name for name in names if name in preferred]
         if not names:
@@ -142,12 +168,15 @@ def parse_location(attribute: Attribute, subject: str = "") -> Shape:
 def _parse(attribute: Attribute) -> Shape:
     if attribute.type == "geo:json":
         return parse_geojson(attribute.value)
-    return parse_simple_location(attribute.type, attribute.value)
+    kind = attribute.type if attribute.type in GEO_TYPES else _MARKED_TYPE
+    return parse_simple_location(kind, attribute.value)
 
 
-def _change_several(kept: Locations, touched: Mapping[str, Attribute]) -> Locations:
+def _change_several(
+    kept: Locations, touched: Mapping[str, Attribute], by_metadata: bool
+) -> Locations:
     for name, attribute in touched.items():
-        if is_candidate(attribute):
+        if is_candidate(attribute, by_metadata or name in kept):
             try:
                 kept[name] = _parse(attribute)
             except BadRequest as error:
@@ -161,7 +190,11 @@ def _change_several(kept: Locations, touched: Mapping[str, Attribute]) -> Locati
 
 
 def _change_one(
-    kept: Locations, change: EntityChange, action: UpdateAction, has_location: bool
+    kept: Locations,
+    change: EntityChange,
+    action: UpdateAction,
+    has_location: bool,
+    by_metadata: bool,
 ) -> Locations:
     """Orion's rule: a candidate becomes the location, or is one too many.
 
@@ -170,7 +203,7 @@ def _change_one(
     then the one that is changed is the only one from there on.
     """
     for name, attribute in change.touched.items():
-        if not is_candidate(attribute):
+        if not is_candidate(attribute, by_metadata or name in kept):
             continue
         subject = ""
         if action is not _UPDATE:

@@ -7,7 +7,7 @@ one by one. Source: Orion API, sections "Notification Messages" and "Custom Noti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -39,6 +39,9 @@ from ngsi.subscription import (
     PayloadKind,
     Subscription,
 )
+from ngsi.v1.fogflow import notifications as fogflow
+from ngsi.v1.notifications import ENVELOPE as LEGACY_ENVELOPE
+from ngsi.v1.notifications import render_notified
 from ngsi.v2.render import (
     ALL,
     ENCODER,
@@ -64,10 +67,21 @@ _REPRESENTATIONS: Final = {
     AttrsFormat.KEY_VALUES: Representation.KEY_VALUES,
     AttrsFormat.SIMPLIFIED_KEY_VALUES: Representation.KEY_VALUES,
     AttrsFormat.VALUES: Representation.VALUES,
+    AttrsFormat.LEGACY: Representation.LEGACY,
+    AttrsFormat.FOGFLOW: Representation.FOGFLOW,
 }
-_SIMPLIFIED: Final = frozenset(
-    {AttrsFormat.SIMPLIFIED_NORMALIZED, AttrsFormat.SIMPLIFIED_KEY_VALUES}
-)
+# What stands around an entity, whose place is the second %b; the first is the subscription's id.
+# Several entities stand there with commas between them, but for LEGACY.
+_ENVELOPE: Final = b'{"subscriptionId":"%b","data":[%b]}'
+_ENVELOPES: Final = {
+    AttrsFormat.SIMPLIFIED_NORMALIZED: b"",
+    AttrsFormat.SIMPLIFIED_KEY_VALUES: b"",
+    AttrsFormat.LEGACY: LEGACY_ENVELOPE,
+    AttrsFormat.FOGFLOW: fogflow.ENVELOPE,
+}
+_LEGACY: Final = Representation.LEGACY
+_FOGFLOW: Final = Representation.FOGFLOW
+_V1_FORMATS: Final = frozenset({AttrsFormat.LEGACY, AttrsFormat.FOGFLOW})
 _ALWAYS_NOTIFIED: Final = frozenset({ALTERATION_TYPE, DATE_CREATED, DATE_MODIFIED})
 
 
@@ -119,8 +133,8 @@ class MessageRules:
             shape,
             receiver.url if is_http and delivery.custom is None else None,
             delivery.custom is not None and self.allows_custom,
-            delivery.attrs_format.value,
-            delivery.attrs_format not in _SIMPLIFIED,
+            "" if delivery.attrs_format in _V1_FORMATS else delivery.attrs_format.value,
+            _ENVELOPES.get(delivery.attrs_format, _ENVELOPE),
             timeout_ms / 1000 if timeout_ms else self.timeout_s,
         )
         return plan
@@ -140,6 +154,12 @@ class MessageFactory(Drafts):
     _context: dict[str, Any] | None = None
     _shapes: dict[tuple[View, bool], Shape] | None = None  # of what changed
 
+    @property
+    def correlator(self) -> str:
+        """That of the request behind the event."""
+        correlator: str = self._origin.correlator
+        return correlator
+
     def passes(self, subscription: Subscription) -> bool:
         """Whether the subscription's jexlExpression, if it has one, is true."""
         jexl = subscription.condition.jexl
@@ -148,7 +168,8 @@ class MessageFactory(Drafts):
     def make(self, subscription: Subscription, tenant: str) -> Message | None:
         """The notification for a triggered subscription.
 
-        None if only changed attributes are wanted and none of them is among its attributes.
+        None if only changed attributes are wanted and none of them is among its attributes, or,
+        in the format of NGSIv1, if no attribute is to be shown, of which Orion 3 tells nothing.
         Raises MacroError for a template that cannot be filled.
         """
         delivery = subscription.delivery
@@ -157,26 +178,26 @@ class MessageFactory(Drafts):
         if drafted is not None:
             return drafted
         shape = plan.shape or self._shape_of_changes(delivery)
-        if shape is None:
+        if shape is None or (shape.view.representation is _LEGACY and not self.body(shape)):
             return None
         self._origin.notifications += 1
         macros = None
         if plan.has_macros:
             macros = Macros(dict(self._expression_context()), self._rules.max_length)
         content_type, attrs_format = _JSON, plan.attrs_format
-        has_envelope = plan.has_envelope
+        envelope = plan.envelope
         custom = delivery.custom
         if macros is None or custom is None or custom.kind is PayloadKind.STANDARD:
             body = self.body(shape)
         elif custom.kind is PayloadKind.NGSI:
             event = fill_patch(custom.template, self._event, macros)
-            body = encode_entity(event.entity, shape.view, event)
+            body = _encode(event, shape.view)
         else:
             body, content_type = _fill_payload(custom, macros)
             attrs_format = _CUSTOM_FORMAT
-            has_envelope = False
-        if has_envelope:
-            body = b'{"subscriptionId":"%b","data":[%b]}' % (subscription.id.encode(), body)
+            envelope = b""
+        if envelope:
+            body = envelope % (subscription.id.encode(), body)
         order_key = (subscription.id, self._event.entity.id)
         receiver = delivery.receiver
         if not isinstance(receiver, HttpReceiver):
@@ -213,6 +234,13 @@ class MessageFactory(Drafts):
             on_result=self._on_result,
         )
 
+    def show_together(self, subscription: Subscription, others: Iterable[EntityEvent]) -> None:
+        """Have the notification for a subscription show the entities of other events, too."""
+        shape = self._rules.plan(subscription.delivery).shape
+        assert shape is not None
+        bodies = [self.body(shape), *(_encode(event, shape.view) for event in others)]
+        self.use_body(shape, b",".join(bodies))
+
     def _expression_context(self) -> dict[str, Any]:
         if self._context is None:
             self._context = build_context(self._event, self._origin)
@@ -237,7 +265,7 @@ class MessageFactory(Drafts):
         event = self._event
         if shape.covered:
             event = _cover(event, shape.view.attributes)
-        return encode_entity(event.entity, shape.view, event)
+        return _encode(event, shape.view)
 
     def make_heading(self, plan: Plan) -> Heading | None:
         """What the requests of a plan begin with, None if HTTP does not allow it."""
@@ -274,7 +302,8 @@ class MessageFactory(Drafts):
         if content_type:
             headers["Content-Type"] = content_type
         headers["Fiware-Correlator"] = f"{origin.correlator}; cbnotif={origin.notifications}"
-        headers["Ngsiv2-AttrsFormat"] = attrs_format
+        if attrs_format:
+            headers["Ngsiv2-AttrsFormat"] = attrs_format
         return headers
 
 
@@ -286,6 +315,15 @@ def _view_all(delivery: Delivery) -> View | None:
     if delivery.except_attributes:
         return View(representation, (), delivery.metadata, frozenset(delivery.attributes))
     return View(representation, delivery.attributes, delivery.metadata)
+
+
+def _encode(event: EntityEvent, view: View) -> bytes:
+    if view.representation is _LEGACY:
+        element = render_notified(event, view)
+        return b"" if element is None else orjson.dumps(element)
+    if view.representation is _FOGFLOW:
+        return orjson.dumps(fogflow.render_notified(event, view))
+    return encode_entity(event.entity, view, event)
 
 
 def _fill_payload(custom: CustomPayload, macros: Macros) -> tuple[bytes, str]:

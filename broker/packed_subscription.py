@@ -45,6 +45,9 @@ SECTIONS_REMEMBERED: Final = 4096
 REMEMBERED_MAX_BYTES: Final = 1024
 """A longer section, of a large template say, is read each time: what is remembered is bounded."""
 
+ORIGINATOR: Final = "originator"
+"""Of the rest, and no part of the API's document."""
+
 _SEPARATOR: Final = b"\x1f"
 _MADE_OTHERWISE: Final = frozenset({"id", "status", "subject", "notification"})
 _CONDITION_DEFAULTS: Final = {"attrs": [], "notifyOnMetadataChange": True}
@@ -86,6 +89,8 @@ class Progress(NamedTuple):
 def pack(subscription: Subscription) -> bytes:
     """The whole of a subscription but its id."""
     document = render_subscription(subscription, now=None)
+    if subscription.originator:
+        document[ORIGINATOR] = subscription.originator
     return join_sections(
         make_sections(subscription.service_path, document, Progress.of(subscription))
     )
@@ -170,7 +175,7 @@ def unpack(subscription_id: str, packed: bytes) -> Subscription:
         recall_delivery(sections.notification),
     )
     if sections.rest:
-        decode_rest(orjson.loads(sections.rest), subscription)
+        _read_rest(sections.rest, subscription)
     if sections.progress:
         progress = read_progress(packed)
         subscription.status, subscription.pending, subscription.counters = progress
@@ -189,12 +194,12 @@ def remembered(read: Callable[[bytes], Read]) -> Callable[[bytes], Read]:
 
 def read_entities(section: bytes) -> tuple[EntitySelector, ...]:
     """The selectors of that section; raises BadRequest."""
-    return decode_entities(orjson.loads(section))
+    return decode_entities(orjson.loads(section), lenient=True)
 
 
 def read_condition(section: bytes) -> Condition:
     """The condition of that section; raises BadRequest."""
-    return decode_condition(orjson.loads(section)) if section else Condition()
+    return decode_condition(orjson.loads(section), lenient=True) if section else Condition()
 
 
 recall_condition: Final = remembered(read_condition)
@@ -203,13 +208,19 @@ recall_condition: Final = remembered(read_condition)
 @remembered
 def recall_delivery(section: bytes) -> Delivery:
     """What the section on the notification says; raises BadRequest."""
-    return decode_delivery(orjson.loads(section))
+    return decode_delivery(orjson.loads(section), lenient=True)
 
 
 @remembered
 def check_rest(section: bytes) -> None:
     """Raises BadRequest for a section that says what it may not."""
-    decode_rest(orjson.loads(section), Subscription("", "", (), Condition(), _NO_DELIVERY))
+    _read_rest(section, Subscription("", "", (), Condition(), _NO_DELIVERY))
+
+
+def _read_rest(section: bytes, subscription: Subscription) -> None:
+    rest = orjson.loads(section)
+    subscription.originator = rest.pop(ORIGINATOR, "")
+    decode_rest(rest, subscription)
 
 
 _NO_DELIVERY: Final = Delivery(HttpReceiver(""))

@@ -27,6 +27,7 @@ from ngsi.model import (
     Metadata,
     default_type,
 )
+from ngsi.v1.document import as_text
 from ngsi.v2.document import normalize
 from ngsi.v2.entities import decode_entity_object
 from ngsi.v2.fields import render_selector
@@ -92,7 +93,7 @@ def iterate_entities(body: bytes, legacy: bool) -> Iterator[Entity]:
             )
             for name, attribute in update.attributes.items()
         }
-        yield make_entity(update.id, update.type, attributes)
+        yield make_entity(update.id, update.type or DEFAULT_ENTITY_TYPE, attributes)
 
 
 def find_refused(body: bytes, updates: Iterable[EntityUpdate]) -> list[tuple[str, str]]:
@@ -119,8 +120,8 @@ def find_refused(body: bytes, updates: Iterable[EntityUpdate]) -> list[tuple[str
 def make_entity(
     entity_id: str, entity_type: str | None, attributes: dict[str, Attribute]
 ) -> Entity:
-    """An entity that lives at a provider."""
-    return Entity(entity_id, entity_type or DEFAULT_ENTITY_TYPE, "", attributes, 0.0, 0.0, -1)
+    """An entity that lives at a provider; without a type it has ""."""
+    return Entity(entity_id, entity_type or "", "", attributes, 0.0, 0.0, -1)
 
 
 def is_foreign(entity: Entity) -> bool:
@@ -166,7 +167,9 @@ def _render_legacy_selector(selector: EntitySelector) -> dict[str, str]:
 def _render_legacy_update(update: EntityUpdate) -> dict[str, Any]:
     attributes = []
     for name, attribute in update.attributes.items():
-        document = {"name": name, "type": _type(attribute), "value": attribute.value}
+        # NGSIv1 knows attributes without a type; a client of NGSIv2 that gives none means another.
+        named_type = _type(attribute) if attribute.type is None else attribute.type
+        document = {"name": name, "type": named_type, "value": attribute.value}
         if attribute.metadata:
             document["metadatas"] = [
                 {"name": item, "type": content["type"], "value": content["value"]}
@@ -195,9 +198,9 @@ def _iterate_legacy_entities(document: Any) -> Iterator[Entity]:
         attributes = {}
         for item in _dicts(element.get("attributes", [])):
             name = _read_text(item, "name", "attribute")
-            value = normalize(item.get("value"), unrestricted=True)
+            value = as_text(item.get("value", ""))
             attributes[name] = Attribute(
-                _read_type(item) or default_type(value), value, _read_metadata(item), 0.0, 0.0
+                _read_type(item) or "", value, _read_metadata(item), 0.0, 0.0
             )
         yield make_entity(_read_text(element, "id", "entity"), _read_type(element), attributes)
 

@@ -1,9 +1,8 @@
 """Which registrations answer for what, within one tenant.
 
-Owns the index over the registrations: by exact entity id, by type, and the patterns. Pure and
-synchronous; it knows nothing of requests, of the network or of other tenants. A look-up for one
-entity costs its own postings and the patterns of its type; one for a pattern costs the
-registrations of the types that it names, of which each that is found means a request anyway.
+Pure and synchronous; it knows nothing of requests, of the network or of other tenants. Costs are
+those of `broker.selector_index`; of the registrations of a type that a query names each that is
+found means a request anyway.
 
 Source: Orion API, section "Registration Operations", and its manual "Context Providers". Beyond
 Orion: patterns other than ".*", and registrations that are inactive are not asked.
@@ -11,12 +10,13 @@ Orion: patterns other than ".*", and registrations that are inactive are not ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
+from broker.selector_index import SelectorIndex
 from ngsi.model import EntitySelector
-from ngsi.registration import ForwardingMode, Registration
+from ngsi.registration import ForwardingMode, Provision, Registration
 from ngsi.service_path import ServicePathScope
 
 _INACTIVE: Final = "inactive"
@@ -24,55 +24,30 @@ _INACTIVE: Final = "inactive"
 
 @dataclass(slots=True, frozen=True)
 class Offer:
-    """What one registration can contribute to a query: the entities of one of its selectors.
+    """What a part of a registration can contribute to a query: the entities of one selector.
 
     `asked` are the selectors of the query that may mean some of these entities, empty when the
     query means all entities.
     """
 
-    registration: Registration
+    provision: Provision
     selector: EntitySelector
     asked: tuple[EntitySelector, ...]
 
 
-# Registration id and position of the selector: sorts by the time of registration.
-_Key: TypeAlias = tuple[str, int]
-_Postings: TypeAlias = dict[_Key, tuple[Registration, EntitySelector]]
-
-
 class ProviderIndex:
-    """The registrations of a tenant whose providers take requests; empty without any."""
+    """The registrations of a tenant."""
 
     def __init__(self) -> None:
-        self._registrations: dict[str, Registration] = {}
-        # Every selector stands in one of the first two and in the third; None: any type.
-        self._by_id: dict[str, _Postings] = {}
-        self._patterns_by_type: dict[str | None, _Postings] = {}
-        self._all_by_type: dict[str | None, _Postings] = {}
-
-    def __len__(self) -> int:
-        return len(self._registrations)
+        self.selectors: SelectorIndex[Provision] = SelectorIndex()
 
     def put(self, registration: Registration) -> None:
         """Add a registration or replace the one of that id."""
-        self.remove(registration.id)
-        if registration.provider.mode is ForwardingMode.NONE:
-            return
-        self._registrations[registration.id] = registration
-        for position, selector in enumerate(registration.entities):
-            key = (registration.id, position)
-            for postings in self._homes(selector):
-                postings[key] = (registration, selector)
+        self.selectors.put(registration.id, _entries(registration))
 
     def remove(self, registration_id: str) -> None:
         """Forget a registration; nothing happens when it is not here."""
-        former = self._registrations.pop(registration_id, None)
-        if former is None:
-            return
-        for position, selector in enumerate(former.entities):
-            for postings in self._homes(selector):
-                del postings[(registration_id, position)]
-            self._drop_empty(selector)
+        self.selectors.remove(registration_id)
 
     def for_entity(
         self,
@@ -82,107 +57,68 @@ class ProviderIndex:
         now: float,
         mode: ForwardingMode,
         with_patterns: bool = True,
-    ) -> list[Registration]:
-        """The registrations of one entity that take requests of `mode`, oldest first.
+    ) -> list[Provision]:
+        """What is registered for one entity and takes requests of `mode`, oldest first.
 
         An unknown type (None) is met by registrations of any type only, as Orion has it for
         updates. Without `with_patterns` only those that name the entity's id.
         """
-        found = dict(self._by_id.get(entity_id, {}))
-        if with_patterns:
-            found |= self._patterns_by_type.get(None, {})
-            if entity_type is not None:
-                found |= self._patterns_by_type.get(entity_type, {})
-        if not found:
-            return []
-        registrations = {
-            registration.id: registration
-            for _, (registration, selector) in sorted(found.items(), key=_key)
+        found = {
+            provision: None
+            for selector, provision in self.selectors.about(entity_id, entity_type, with_patterns)
             if _covers(selector, entity_id, entity_type)
-            and is_available(registration, mode, scope, now)
+            and is_available(provision, mode, scope, now)
         }
-        return list(registrations.values())
+        return list(found)
 
     def for_query(
         self, selectors: tuple[EntitySelector, ...], scope: ServicePathScope, now: float
     ) -> list[Offer]:
         """What the registrations can contribute to a query of these selectors (none: of all
         entities), by the time of registration."""
+        found = self.selectors.meeting(selectors) if selectors else self.selectors.all()
         offers = []
-        for _, (registration, selector) in sorted(self._candidates(selectors).items(), key=_key):
+        for selector, provision in found:
             asked = tuple(item for item in selectors if _may_meet(item, selector))
             if (asked or not selectors) and is_available(
-                registration, ForwardingMode.QUERY, scope, now
+                provision, ForwardingMode.QUERY, scope, now
             ):
-                offers.append(Offer(registration, selector, asked))
+                offers.append(Offer(provision, selector, asked))
         return offers
 
-    def _candidates(self, selectors: tuple[EntitySelector, ...]) -> _Postings:
-        found: _Postings = {}
-        for selector in selectors:
-            if selector.id is not None:
-                found |= self._by_id.get(selector.id, {})
-                found |= _of_types(self._patterns_by_type, selector.type)
-            else:
-                found |= _of_types(self._all_by_type, selector.type)
-        if not selectors:
-            found = _of_types(self._all_by_type, None)
-        return found
 
-    def _homes(self, selector: EntitySelector) -> tuple[_Postings, _Postings]:
-        by_type = self._all_by_type.setdefault(selector.type, {})
-        if selector.id is not None:
-            return self._by_id.setdefault(selector.id, {}), by_type
-        return self._patterns_by_type.setdefault(selector.type, {}), by_type
-
-    def _drop_empty(self, selector: EntitySelector) -> None:
-        if selector.id is not None and not self._by_id[selector.id]:
-            del self._by_id[selector.id]
-        for postings in (self._patterns_by_type, self._all_by_type):
-            if selector.type in postings and not postings[selector.type]:
-                del postings[selector.type]
+def _entries(registration: Registration) -> Iterator[tuple[EntitySelector, Provision]]:
+    for part in registration.parts:
+        provision = Provision(registration, part)
+        for selector in part.entities:
+            yield selector, provision
 
 
-def choose_provider(registrations: Iterable[Registration], attribute: str) -> Registration | None:
-    """The registration to ask for one attribute, of those of its entity.
+def choose_provider(provisions: Iterable[Provision], attribute: str) -> Provision | None:
+    """Whom to ask for one attribute, of those registered for its entity.
 
     The oldest that names the attribute; without one, the youngest that names no attributes.
     """
     general = None
-    for registration in registrations:
-        if attribute in registration.attributes:
-            return registration
-        if not registration.attributes:
-            general = registration
+    for provision in provisions:
+        if attribute in provision.attributes:
+            return provision
+        if not provision.attributes:
+            general = provision
     return general
 
 
 def is_available(
-    registration: Registration, mode: ForwardingMode, scope: ServicePathScope, now: float
+    provision: Provision, mode: ForwardingMode, scope: ServicePathScope, now: float
 ) -> bool:
     """Whether requests of `mode` (QUERY or UPDATE) and this scope may be forwarded for it."""
+    registration = provision.registration
     return (
-        registration.provider.mode in (mode, ForwardingMode.ALL)
+        provision.provider.mode in (mode, ForwardingMode.ALL)
         and registration.status != _INACTIVE
-        and (registration.expires is None or registration.expires > now)
+        and not registration.is_expired(now)
         and scope.covers(registration.service_path)
     )
-
-
-def _key(item: tuple[_Key, object]) -> _Key:
-    return item[0]
-
-
-def _of_types(postings: dict[str | None, _Postings], entity_type: str | None) -> _Postings:
-    """Those of the type or of any type; of all types when the type is open."""
-    found: _Postings = {}
-    if entity_type is None:
-        for some in postings.values():
-            found |= some
-        return found
-    for name in (entity_type, None):
-        found |= postings.get(name, {})
-    return found
 
 
 def _covers(selector: EntitySelector, entity_id: str, entity_type: str | None) -> bool:

@@ -17,11 +17,13 @@ from _native.publishing import Publications
 from broker import records
 from broker.messages import Message, MessageFactory, MessageRules
 from broker.notifier import Outcome
+from broker.origin import Origin
 from broker.outbox import DeliveryRules, KeptNotification, Outbox
 from broker.packed_subscription import Progress
 from broker.ports import JournalPort, NotifierPort
 from broker.tenant import Tenant
 from ngsi.macros import MacroError
+from ngsi.model import AlterationType, Entity, EntityEvent
 from ngsi.subscription import HttpReceiver, Subscription, SubscriptionStatus
 
 _log = logging.getLogger("rigel.publisher")
@@ -58,6 +60,7 @@ class Publisher(Publications):
         self._journal = journal
         self._notifier = notifier
         self._clock = clock
+        self._rules = rules
         self._tenants = tenants
         self.outbox = Outbox(journal, notifier, clock, delivery_rules, tenants, self.record)
         self.dropped = 0  # notifications that were not made, as too many wait for their commit
@@ -73,6 +76,27 @@ class Publisher(Publications):
         """Make the notification for one subscription that matches, if there is to be one."""
         if not subscription.is_triggered_now(now):
             return
+        originator = subscription.originator
+        if originator and originator == messages.correlator:
+            return
+        self._notify(subscription, messages, tenant, now)
+
+    def publish_current(
+        self, tenant: Tenant, origin: Origin, subscription: Subscription, entities: list[Entity]
+    ) -> None:
+        """Make one notification of the state of entities, one at least, for one subscription."""
+        nothing: frozenset[str] = frozenset()
+        first, *others = [
+            EntityEvent(entity, entity.attributes, AlterationType.UPDATE, nothing, nothing, nothing)
+            for entity in entities
+        ]
+        messages = MessageFactory(first, origin, self._rules, self.record)
+        messages.show_together(subscription, others)
+        self._notify(subscription, messages, tenant.name, self._clock())
+
+    def _notify(
+        self, subscription: Subscription, messages: MessageFactory, tenant: str, now: float
+    ) -> None:
         try:
             message = self._make(messages, subscription, tenant)
         except MacroError as error:
@@ -117,6 +141,21 @@ class Publisher(Publications):
     ) -> None:
         """Send the batch when the commit is done."""
         commit.add_done_callback(partial(self._send, batch))
+
+    def send_kept(self, message: Message) -> bool:
+        """Have a notification kept until its receiver took it, and sent after the commit.
+
+        False when there is no room for it.
+        """
+        if self._waiting >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
+            self.dropped += 1
+            return False
+        kept = self.outbox.keep(message)
+        if kept is None:
+            self.dropped += 1
+            return False
+        self.hold(kept)
+        return True
 
     async def hand_over(self) -> None:
         """Wait until the notifications of all changes made so far are with the notifier, or

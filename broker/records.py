@@ -1,4 +1,4 @@
-"""The journal's records of entities, subscriptions and registrations.
+"""The journal's records of entities and subscriptions, and the keys of all.
 
 A key names the kind of state, the tenant and the identity, separated by a byte that none of
 them may hold; the document is JSON. docs/journal.md lists the fields for operators.
@@ -9,13 +9,14 @@ them may hold; the document is JSON. docs/journal.md lists the fields for operat
                                              "a": {name: [type, value, metadata,
                                                           created, modified]}}
     s <tenant> <subscription id>            {"servicePath": ..., "subscription": {...},
-                                             "counters": {...}}
-    r <tenant> <registration id>            {"servicePath": ..., "registration": {...},
-                                             "forwarding": {...}}
+                                             "originator": a correlator, "counters": {...}}
+
+Those of registrations are in `broker.registration_records`.
 """
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Any, Final
 
 import orjson
@@ -24,13 +25,10 @@ from _native.records import encode_change as encode_change
 from _native.records import encode_changed_entity as encode_changed_entity
 from _native.records import encode_entity as encode_entity
 from _native.records import entity_key as entity_key
-from broker.packed_subscription import Progress, Sections, make_sections
+from broker.packed_subscription import ORIGINATOR, Progress, Sections, make_sections
 from ngsi.errors import NgsiError
 from ngsi.model import NO_METADATA, Attribute, Entity
-from ngsi.registration import ForwardingInformation, Registration
 from ngsi.subscription import Counters, Subscription, SubscriptionStatus
-from ngsi.syntax import check_name
-from ngsi.v2.registrations import decode_registration, render_registration
 from ngsi.v2.subscriptions import decode_subscription, render_subscription
 
 SEPARATOR: Final = "\x1f"  # a control character: no identifier, tenant or path has one
@@ -49,6 +47,11 @@ class StateError(Exception):
 
     def __init__(self, key: bytes, error: Exception) -> None:
         super().__init__(f"the journal's document of {key!r} is unreadable: {error}")
+
+
+def is_key_part(text: str) -> bool:
+    """Whether a text can stand in a key. Names of NGSIv2 can."""
+    return SEPARATOR not in text
 
 
 def subscription_key(tenant: str, subscription_id: str) -> bytes:
@@ -74,14 +77,12 @@ def decode_entity(identity: list[str], document: bytes) -> Entity:
     service_path, entity_id, entity_type = identity
     state = orjson.loads(document)
     attributes = {
-        check_name(name, "attribute name"): Attribute(
-            check_name(type_, "attribute type"), value, metadata or NO_METADATA, created, modified
-        )
+        intern(name): Attribute(intern(type_), value, metadata or NO_METADATA, created, modified)
         for name, (type_, value, metadata, created, modified) in state["a"].items()
     }
     entity = Entity(
         entity_id,
-        check_name(entity_type, "entity type"),
+        intern(entity_type),
         service_path,
         attributes,
         state["c"],
@@ -102,6 +103,7 @@ def encode_subscription(subscription: Subscription) -> bytes:
         {
             "servicePath": subscription.service_path,
             "subscription": render_subscription(subscription, now=None),
+            "originator": subscription.originator,
             "counters": _pack_counters(subscription.counters),
         }
     )
@@ -121,7 +123,10 @@ def _pack_counters(counters: Counters) -> dict[str, Any]:
 def decode_stored_subscription(identity: list[str], document: bytes) -> Subscription:
     """The subscription of a key's [id] and its document."""
     state = orjson.loads(document)
-    subscription = decode_subscription(state["subscription"], identity[0], state["servicePath"])
+    subscription = decode_subscription(
+        state["subscription"], identity[0], state["servicePath"], lenient=True
+    )
+    subscription.originator = state.get("originator", "")
     subscription.counters = Counters(**state["counters"])
     return subscription
 
@@ -134,41 +139,10 @@ def read_stored_subscription(document: bytes) -> Sections:
     progress = None
     if status != _ACTIVE or (counters and counters != _NO_COUNTERS):
         progress = Progress(SubscriptionStatus(status), counters=Counters(**counters))
+    originator = state.get("originator")
+    if originator:
+        subscription[ORIGINATOR] = originator
     return make_sections(state["servicePath"], subscription, progress)
 
 
 _NO_COUNTERS: Final = _pack_counters(Counters())
-
-
-def encode_registration(registration: Registration) -> bytes:
-    """The whole state of a registration."""
-    return orjson.dumps(
-        {
-            "servicePath": registration.service_path,
-            "registration": render_registration(registration, stored=True),
-            "forwarding": _pack_forwarding(registration.forwarding),
-        }
-    )
-
-
-def encode_forwarding(registration: Registration) -> bytes:
-    """A merge patch with the counters of forwarding."""
-    return orjson.dumps({"forwarding": _pack_forwarding(registration.forwarding)})
-
-
-def _pack_forwarding(forwarding: ForwardingInformation) -> dict[str, Any]:
-    return {name: getattr(forwarding, name) for name in ForwardingInformation.__slots__}
-
-
-def decode_stored_registration(identity: list[str], document: bytes) -> Registration:
-    """The registration of a key's [id] and its document."""
-    state = orjson.loads(document)
-    registration = decode_registration(
-        state["registration"], identity[0], state["servicePath"], any_pattern=True
-    )
-    # Null members are absent from a document whose last record was a merge patch.
-    counters = state.get("forwarding", {})
-    for name in ForwardingInformation.__slots__:
-        if name in counters:
-            setattr(registration.forwarding, name, counters[name])
-    return registration

@@ -37,6 +37,7 @@ from broker.http.log_admin import LogRoutes
 from broker.http.openapi import OpenApiRoutes
 from broker.http.protocol import BrokerHandler, BrokerRunner
 from broker.http.statistics import StatisticsRoutes
+from broker.http.v1.fogflow import routes as fogflow
 from broker.http.watch import RequestWatch
 from broker.index_upkeep import IndexUpkeep
 from broker.journal import Durability, Journal
@@ -130,6 +131,7 @@ class Server:
             ),
             Deprecations(limits, statistics),
             multi_location=settings.multi_location,
+            v1_autocast=settings.v1_autocast,
         )
         self._query_indexes = IndexUpkeep(
             lambda: [tenant.entities for tenant in self.engine.tenants()],
@@ -169,6 +171,8 @@ class Server:
             ),
         )
         routes = make_routes(self.engine, self._forwarding, admin, settings.registration_patterns)
+        if settings.meets_fogflow:
+            routes = fogflow.adapt(routes)
         self._lane = lane = Lane(front, self.engine, routes)
         application = make_application(routes, front, lane.look_around)
         self._runner = BrokerRunner(
@@ -248,7 +252,8 @@ class Server:
         try:
             self.journal.admit()
             self._alarms.database.end("")
-            if self.engine.remove_expired(EXPIRY_SLICE) == EXPIRY_SLICE:
+            ended = self.engine.registry.end_expired(EXPIRY_SLICE)
+            if EXPIRY_SLICE in (self.engine.remove_expired(EXPIRY_SLICE), ended):
                 asyncio.get_running_loop().call_soon(self._keep_house)
             self.engine.journal_counters()
         except InternalServerError as error:

@@ -135,10 +135,11 @@ class SubscriptionTable:
         packed = pack(subscription)
         former = self._handles.get(subscription.id)
         if former is not None:
+            # As Orion, which counts a change as its parts, too.
             self._forget(former)
             self.changes.updates += 1
-        else:
-            self.changes.inserts += 1
+            self.changes.removes += 1
+        self.changes.inserts += 1
         terms = terms_of(subscription.condition)
         handle = self._matcher.add(subscription.entities, subscription.service_path, terms)
         self._insert(subscription.id, subscription.service_path, handle, packed)

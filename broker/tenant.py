@@ -1,10 +1,11 @@
-"""What one tenant (Fiware-Service) owns: entities, subscriptions and registrations.
+"""What one tenant (Fiware-Service) owns: entities, registrations, and subscriptions to both.
 
 Tenants share nothing, so nothing of one can show up in another.
 """
 
 from __future__ import annotations
 
+from broker.availability import AvailabilitySubscribers
 from broker.entity_table import EntityTable
 from broker.providers import ProviderIndex
 from broker.subscription_table import SubscriptionTable
@@ -20,6 +21,7 @@ class Tenant:
         self.subscriptions = SubscriptionTable()
         self.registrations: dict[str, Registration] = {}  # by id, oldest first
         self.providers = ProviderIndex()
+        self.availability = AvailabilitySubscribers()
 
     def put_registration(self, registration: Registration) -> None:
         """Add a registration, or put a changed one in the place of the former."""

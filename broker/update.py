@@ -38,9 +38,13 @@ class UpdateOptions:
 
     override_metadata: bool = False
     forced: bool = False  # forcedUpdate: count as a change what is none
+    location_by_metadata: bool = False  # NGSIv1: metadata location=WGS84 makes a location
+    typed_values: bool = False  # FogFlow's: values are what they mean, also null
 
 
 PLAIN_UPDATE: Final = UpdateOptions()
+V1_UPDATE: Final = UpdateOptions(location_by_metadata=True)
+FOGFLOW_UPDATE: Final = UpdateOptions(typed_values=True)
 
 
 def compute_change(
@@ -97,9 +101,8 @@ def new_attribute(update: AttributeUpdate, now: float) -> Attribute | None:
         value = initial_value(value, update.type or "")
         if value is ABSENT:
             return None
-    return Attribute(
-        update.type or default_type(value), value, update.metadata or NO_METADATA, now, now
-    )
+    type_ = default_type(value) if update.type is None else update.type
+    return Attribute(type_, value, update.metadata or NO_METADATA, now, now)
 
 
 def merge_attribute(

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from broker import records
+from broker import records, registration_records
 from broker.journal import JournalError
 from broker.journal.compaction import SnapshotWriter
 from broker.journal.lock import LOCK_NAME, DirectoryLock
@@ -89,6 +89,6 @@ class DataDirectory:
         for service, registration in spool.registrations():
             writer.add(
                 records.registration_key(service, registration.id),
-                records.encode_registration(registration),
+                registration_records.encode_registration(registration),
             )
             report.write(REGISTRATIONS)

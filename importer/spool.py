@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from broker import records
+from broker import records, registration_records
 from ngsi.model import Entity
 from ngsi.registration import Registration
 from ngsi.subscription import Subscription
@@ -74,7 +74,7 @@ class Spool:
 
     def put_registration(self, service: str, registration: Registration) -> bool:
         """Keep a registration; whether it was not there before."""
-        row = (service, registration.id, records.encode_registration(registration))
+        row = (service, registration.id, registration_records.encode_registration(registration))
         return self._put("INSERT OR IGNORE INTO registration VALUES (?, ?, ?)", row)
 
     def _put(self, statement: str, row: tuple[str, str, bytes]) -> bool:
@@ -124,4 +124,4 @@ class Spool:
         for service, found, document in self._database.execute(
             "SELECT service, id, document FROM registration ORDER BY service, id"
         ):
-            yield service, records.decode_stored_registration([found], document)
+            yield service, registration_records.decode_stored_registration([found], document)

@@ -127,6 +127,7 @@ def measure_all(directory: Path, extent: Extent) -> Report:
         post(f"{broker.url}/v2/op/update", batches[0])
         subjects = [
             Subject("update", broker, workloads.update_requests, 204, extent.chunk),
+            Subject("v1 update", broker, workloads.v1_update_requests, 200, extent.chunk),
             Subject("query", broker, workloads.query_requests, 200, extent.chunk),
             start_notifying(running, directory / "notifying", cpus, extent),
             Subject("batch", broker, workloads.batch_requests, 204, extent.batch_chunk),

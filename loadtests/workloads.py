@@ -65,6 +65,33 @@ def update_requests(round_number: int, connections: int = CONNECTIONS) -> list[l
     ]
 
 
+def v1_update_requests(round_number: int) -> list[list[bytes]]:
+    """POST /v1/updateContext with the same two attributes, as the text that NGSIv1 has."""
+    first = 1 + _VARIANTS * round_number
+    return [
+        [
+            request("POST", "/v1/updateContext", _context_element(number, variant))
+            for variant in range(first, first + _VARIANTS)
+        ]
+        for number in range(CONNECTIONS)
+    ]
+
+
+def _context_element(number: int, variant: int) -> bytes:
+    readings = _readings(number, variant)
+    attributes = [
+        {"name": name, "type": "Number", "value": str(readings[name]["value"])}
+        for name in ("temperature", "humidity")
+    ]
+    element = {
+        "type": "Room",
+        "isPattern": "false",
+        "id": f"Room{number}",
+        "attributes": attributes,
+    }
+    return orjson.dumps({"contextElements": [element], "updateAction": "UPDATE"})
+
+
 def _two_readings(number: int, variant: int) -> bytes:
     readings = _readings(number, variant)
     return orjson.dumps({name: readings[name] for name in ("temperature", "humidity")})

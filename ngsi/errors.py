@@ -65,6 +65,10 @@ class BadRequest(NgsiError):
     error = "BadRequest"
 
 
+class InvalidParameter(BadRequest):
+    """A parameter of the URI is wrong."""
+
+
 class NotFound(NgsiError):
     """What the request names does not exist."""
 

@@ -22,6 +22,7 @@ _SHAPE: Final = re.compile(
 )
 _FIRST_YEAR: Final = "1900"  # as Orion
 _LAST_MILLISECOND: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+LAST_INSTANT: Final = _LAST_MILLISECOND / 1000  # seconds since 1970
 
 
 def parse_instant(text: str) -> float | None:

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 
 class AttrsFormat(Enum):
-    """The form of a notification's body; also the value of Ngsiv2-AttrsFormat."""
+    """The form of a notification's body; but for NGSIv1 also the value of Ngsiv2-AttrsFormat."""
 
     NORMALIZED = "normalized"
     SIMPLIFIED_NORMALIZED = "simplifiedNormalized"
     KEY_VALUES = "keyValues"
     SIMPLIFIED_KEY_VALUES = "simplifiedKeyValues"
     VALUES = "values"
+    LEGACY = "legacy"  # NGSIv1's
+    FOGFLOW = "fogflow"  # NGSIv1's as FogFlow spells it
 
 
 class SubscriptionStatus(Enum):
@@ -136,6 +138,8 @@ class Subscription:
     description: str = ""
     expires: float | None = None  # seconds since 1970; None: permanent
     throttling_s: float = 0
+    # A correlator (Fiware-Correlator): requests that carry it are the subscriber's own.
+    originator: str = ""
     status: SubscriptionStatus = SubscriptionStatus.ACTIVE
     counters: Counters = field(default_factory=Counters)
     pending: int = 0  # of durable deliveries: not yet taken by the receiver

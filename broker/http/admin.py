@@ -10,7 +10,7 @@ from typing import Final
 
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_json, reply_no_content
-from broker.http.routing import Routes
+from broker.http.routing import Resource, Routes
 from broker.metrics import Metrics
 from broker.service_metrics import ServiceMetrics
 from ngsi.errors import BadRequest, ServiceUnavailable
@@ -54,14 +54,14 @@ class AdminRoutes:
     def table(self) -> Routes:
         """The routes that are served here."""
         return [
-            ("/version", {"GET": self.version}),
-            ("/ready", {"GET": self.ready}),
-            ("/metrics", {"GET": self.metrics}),
-            (
+            Resource("/version", {"GET": self.version}),
+            Resource("/ready", {"GET": self.ready}),
+            Resource("/metrics", {"GET": self.metrics}),
+            Resource(
                 "/admin/metrics",
                 {"GET": self.service_metrics, "DELETE": self.reset_service_metrics},
             ),
-            ("/admin/sem", {"GET": self.semaphores}),
+            Resource("/admin/sem", {"GET": self.semaphores}),
         ]
 
     async def version(self, call: Call) -> Reply:

@@ -20,15 +20,21 @@ from broker.http.entities import EntityRoutes
 from broker.http.front import Front
 from broker.http.protocol import BrokerHandler
 from broker.http.registrations import RegistrationRoutes
-from broker.http.replies import Reply, reply_json
+from broker.http.replies import Reply, reply_error, reply_json
 from broker.http.responses import make_call, make_response, read_body
-from broker.http.routing import UNMATCHED, Handler, Route, Routes
+from broker.http.routing import UNMATCHED, Handler, Resource, Route, Routes
 from broker.http.subscriptions import SubscriptionRoutes
 from broker.http.types import TypeRoutes
+from broker.http.v1 import errors as v1_errors
+from broker.http.v1 import routes as v1
 from broker.logs import request_context
 from broker.object_ids import check_subscription_id
-from ngsi.errors import BadRequest, MethodNotAllowed, NgsiError
+from ngsi.errors import BadRequest, MethodNotAllowed, NgsiError, NotFound
 
+# Orion 3 looks at the letters of NGSIv1's paths only. Tried after all other paths.
+_IN_ANY_CASE: Final = ("/v1/", "/NGSI10/", "/NGSI9/")
+_V1_PATHS: Final = "/{root:(?i:v1|ngsi10|ngsi9)}/{path:.*}"
+_NO_SERVICE: Final = "Service not found. Check your URL as probably it is wrong."
 # Orion names PUT alone in the header Allow of /admin/log, though it answers GET too.
 _ALLOWED: Final = {"/admin/log": "PUT"}
 
@@ -104,14 +110,23 @@ async def _continue(request: web.Request) -> None:
         request.writer.output_size = 0
 
 
+def _spell_in_any_case(path: str) -> str:
+    """The pattern of a path whose fixed parts may be written in any case."""
+    parts = (
+        part.replace("}", ":[^/]+}") if part.startswith("{") else f"{{_{number}:(?i:{part})}}"
+        for number, part in enumerate(path.removeprefix("/").split("/"))
+    )
+    return f"/{'/'.join(parts)}{{slash:/?}}"
+
+
 def make_application(
     routes: Routes, front: Front, look_around: Callable[[], None]
 ) -> web.Application:
     """The application with these routes; `look_around` is that of `Transport`."""
     application = web.Application(client_max_size=front.max_body_bytes)
     transport = Transport(front, look_around)
-    for path, handlers in routes:
-        handlers = dict(handlers)
+    for served in routes:
+        path, handlers = served.path, dict(served.handlers)
         methods = _ALLOWED.get(path, ", ".join(handlers))
         fallback = _refuse_method(methods)
         if front.cors.is_on and is_shared(path):
@@ -122,18 +137,23 @@ def make_application(
         pattern = path.replace("}", ":[^/]+}")
         # Alternatives are tried one by one; those without braces are found by their whole path.
         is_dynamic = pattern != path
-        spellings = (f"{pattern}{{slash:/?}}",) if is_dynamic else (path, f"{path}/")
+        spellings: tuple[str, ...] = (
+            (f"{pattern}{{slash:/?}}",) if is_dynamic else (path, f"{path}/")
+        )
+        if path.startswith(_IN_ANY_CASE):
+            spellings += (_spell_in_any_case(path),)
         for spelling in spellings:
             resource = application.router.add_resource(spelling)
             for method, handler in handlers.items():
-                route = Route(method, path, handler)
+                route = Route(method, served, handler)
                 resource.add_route(method, transport.wrap(route), expect_handler=_continue)
-            refusal = Route("", path, fallback)
+            refusal = Route("", served, fallback)
             resource.add_route("*", transport.wrap(refusal), expect_handler=_continue)
-    unmatched = Route("", UNMATCHED, _refuse_path)
-    application.router.add_route(
-        "*", "/{path:.*}", transport.wrap(unmatched), expect_handler=_continue
-    )
+    for spelling, refuse in ((_V1_PATHS, v1_errors.refuse_unknown), ("/{path:.*}", reply_error)):
+        unmatched = Route("", Resource(UNMATCHED, {}, refuse), _refuse_path)
+        application.router.add_route(
+            "*", spelling, transport.wrap(unmatched), expect_handler=_continue
+        )
     return application
 
 
@@ -148,10 +168,11 @@ def make_routes(
     registrations = RegistrationRoutes(engine, registration_patterns)
     return [
         *admin,
-        ("/v2", {"GET": _list_entry_points}),
-        ("/v2/entities", {"POST": entities.create, "GET": entities.list}),
-        ("/v2/entities/{id}", {"GET": entities.get, "DELETE": entities.delete}),
-        (
+        *v1.make_routes(engine, forwarding),
+        Resource("/v2", {"GET": _list_entry_points}),
+        Resource("/v2/entities", {"POST": entities.create, "GET": entities.list}),
+        Resource("/v2/entities/{id}", {"GET": entities.get, "DELETE": entities.delete}),
+        Resource(
             "/v2/entities/{id}/attrs",
             {
                 "GET": entities.get_attributes,
@@ -160,7 +181,7 @@ def make_routes(
                 "PUT": entities.replace,
             },
         ),
-        (
+        Resource(
             "/v2/entities/{id}/attrs/{name}",
             {
                 "GET": entities.get_attribute,
@@ -168,17 +189,17 @@ def make_routes(
                 "DELETE": entities.delete_attribute,
             },
         ),
-        (
+        Resource(
             "/v2/entities/{id}/attrs/{name}/value",
             {"GET": entities.get_value, "PUT": entities.put_value},
         ),
-        ("/v2/types", {"GET": types.list}),
-        ("/v2/types/{type}", {"GET": types.get}),
-        ("/v2/op/update", {"POST": batch.update}),
-        ("/v2/op/query", {"POST": batch.query}),
-        ("/v2/op/notify", {"POST": batch.notify}),
-        ("/v2/subscriptions", {"POST": subscriptions.create, "GET": subscriptions.list}),
-        (
+        Resource("/v2/types", {"GET": types.list}),
+        Resource("/v2/types/{type}", {"GET": types.get}),
+        Resource("/v2/op/update", {"POST": batch.update}),
+        Resource("/v2/op/query", {"POST": batch.query}),
+        Resource("/v2/op/notify", {"POST": batch.notify}),
+        Resource("/v2/subscriptions", {"POST": subscriptions.create, "GET": subscriptions.list}),
+        Resource(
             "/v2/subscriptions/{id}",
             {
                 "GET": subscriptions.get,
@@ -186,8 +207,8 @@ def make_routes(
                 "PATCH": subscriptions.patch,
             },
         ),
-        ("/v2/registrations", {"POST": registrations.create, "GET": registrations.list}),
-        (
+        Resource("/v2/registrations", {"POST": registrations.create, "GET": registrations.list}),
+        Resource(
             "/v2/registrations/{id}",
             {
                 "GET": registrations.get,
@@ -230,4 +251,6 @@ async def _refuse_path(call: Call) -> Reply:
             raise BadRequest("entity type length: 0, min length supported: 1")
         case ["v2", "subscriptions", ""]:
             check_subscription_id("")
-    raise BadRequest("Service not found. Check your URL as probably it is wrong.")
+        case ["ngsi10" | "ngsi9", *_]:
+            raise NotFound(_NO_SERVICE)  # as FogFlow
+    raise BadRequest(_NO_SERVICE)

@@ -10,6 +10,7 @@ Source: Orion API, sections "General syntax restrictions" and "Error Responses".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
@@ -21,6 +22,7 @@ from broker.origin import Origin
 from ngsi.errors import (
     BadRequest,
     ContentLengthRequired,
+    InvalidParameter,
     NotAcceptable,
     RequestEntityTooLarge,
     UnsupportedMediaType,
@@ -81,10 +83,11 @@ class Call(Request):
     each route.
     """
 
-    __slots__ = ("_origin",)
+    __slots__ = ("_origin", "headers")
 
     connection: Connection
     route: Route
+    headers: Mapping[str, str]  # of requests that aiohttp reads; names in any case
     accepted: Accepted
     _origin: Origin
 
@@ -132,12 +135,15 @@ class Call(Request):
     def _check_all(self, max_body_bytes: int, multiservice: bool) -> Verdict:
         head = self.head
         accept = "*/*" if head.accept is None else head.accept
+        any_media = self.route.any_media
         # Errors are given in a type that the client takes, even before Accept is judged.
-        self.accepted = _NO_JSON if accept == "text/plain" else _ANYTHING
+        self.accepted = _NO_JSON if accept == "text/plain" and not any_media else _ANYTHING
         if has_forbidden(self.path):
             raise BadRequest("invalid character in URI")
         scope = parse_scope(head.service_path, self.method)
-        content_type = self._check_content_type()
+        content_type = (head.content_type or "").partition(";")[0].strip()
+        if not any_media:
+            self._check_content_type(content_type)
         if self.query:
             self._read_parameters()
         self._check_length(max_body_bytes)
@@ -145,7 +151,7 @@ class Call(Request):
         if self.method in WITH_BODY:
             if not self.has_body and not self.path.startswith(_ALL_IN_URL):
                 raise ContentLengthRequired("Zero/No Content-Length in PUT/POST/PATCH request")
-        elif head.content_type is not None and not self.has_body:
+        elif head.content_type is not None and not self.has_body and not any_media:
             raise BadRequest(
                 "Orion accepts no payload for GET/DELETE requests. "
                 "HTTP header Content-Type is thus forbidden"
@@ -156,18 +162,16 @@ class Call(Request):
         home = _home_of_update(scope)
         return Verdict(accepted, content_type, scope, home, service, tenant, head.auth_token)
 
-    def _check_content_type(self) -> str:
-        content_type = (self.head.content_type or "").partition(";")[0].strip()
+    def _check_content_type(self, content_type: str) -> None:
         self.content_type = content_type
         if not self.has_body:
-            return content_type
+            return
         if not content_type:
             raise UnsupportedMediaType(
                 "Content-Type header not used, default application/octet-stream is not supported"
             )
         if content_type not in ("application/json", "text/plain"):
             raise UnsupportedMediaType(f"not supported content type: {content_type}")
-        return content_type
 
     def _read_parameters(self) -> None:
         query = self.query
@@ -181,6 +185,15 @@ class Call(Request):
             )
 
     def _check_accept(self, header: str) -> Accepted:
+        if not self.route.any_media:
+            return self._read_accept(header)
+        try:
+            return self._read_accept(header)
+        except (BadRequest, NotAcceptable):
+            self.accepted = _ANYTHING
+            return _ANYTHING
+
+    def _read_accept(self, header: str) -> Accepted:
         accepted = self.accepted = parse_accept(header)
         is_value = self.path.endswith("/value")
         if accepted.json or (accepted.text and is_value):
@@ -190,7 +203,7 @@ class Call(Request):
 
     def content(self, allow_text: bool = False) -> bytes:
         """The whole body; JSON unless `allow_text`."""
-        if self.content_type == "text/plain" and not allow_text:
+        if self.content_type == "text/plain" and not allow_text and not self.route.any_media:
             raise UnsupportedMediaType("not supported content type: text/plain")
         return self.body
 
@@ -200,6 +213,10 @@ class Call(Request):
         if not self.is_plain and not is_identifier(text):
             raise BadRequest("invalid character in URI")
         return text
+
+    def header(self, name: str) -> str:
+        """A header field that only operations outside of the lane look at, "" without it."""
+        return self.headers.get(name, "")
 
     def describe(self) -> str:
         """Method and URL, for the log."""
@@ -233,7 +250,10 @@ class Call(Request):
 
 
 def read_query(query: str) -> tuple[dict[str, str], frozenset[str]]:
-    """The parameters of a query and its options; raises BadRequest. Nobody may change them."""
+    """The parameters of a query and its options; raises InvalidParameter.
+
+    Nobody may change them.
+    """
     read = _read_query if len(query) <= _MAX_QUERY_LENGTH else _read_query.__wrapped__
     return read(query)
 
@@ -244,23 +264,25 @@ def _read_query(query: str) -> tuple[dict[str, str], frozenset[str]]:
     options = _NO_OPTIONS
     for name, value in parse_qsl(query, keep_blank_values=True):
         if not value:
-            raise BadRequest(f"Empty right-hand-side for URI param /{name}/")
+            raise InvalidParameter(f"Empty right-hand-side for URI param /{name}/")
         if name == "offset":
             if not _is_decimal(value):
-                raise BadRequest(f"Bad pagination offset: /{value}/ [must be a decimal number]")
+                raise InvalidParameter(
+                    f"Bad pagination offset: /{value}/ [must be a decimal number]"
+                )
         elif name == "limit":
             if not _is_decimal(value):
-                raise BadRequest(
+                raise InvalidParameter(
                     f"Bad pagination limit: /{value}/ [must be a positive integer number]"
                 )
             if int(value) > MAX_LIMIT:
-                raise BadRequest(f"Bad pagination limit: /{value}/ [max: {MAX_LIMIT}]")
+                raise InvalidParameter(f"Bad pagination limit: /{value}/ [max: {MAX_LIMIT}]")
         elif name == "options":
             options = _read_options(value)
         if name not in _FREE_PARAMETERS and (
             has_forbidden(value, _ALLOWED_IN_PARAMETER.get(name, "")) or has_forbidden(name)
         ):
-            raise BadRequest("invalid character in URI parameter")
+            raise InvalidParameter("invalid character in URI parameter")
         parameters[name] = value
     return parameters, options
 
@@ -280,7 +302,7 @@ def _is_decimal(text: str) -> bool:
 def _read_options(value: str) -> frozenset[str]:
     options = frozenset(value.split(","))
     if not options <= _OPTIONS or len(options & _REPRESENTATIONS) > 1:
-        raise BadRequest("Invalid value for URI param /options/")
+        raise InvalidParameter("Invalid value for URI param /options/")
     return options
 
 

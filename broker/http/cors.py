@@ -13,17 +13,25 @@ from broker.http.paging import NEXT_CURSOR_HEADER
 from broker.http.replies import Reply
 
 ANY_ORIGIN: Final = "__ALL"  # Orion's spelling
-_SHARED: Final = ("/v2", "/version")
+_FOGFLOW_ROOTS: Final = ("/ngsi10/", "/ngsi9/")  # whose clients are pages, too
+_SHARED: Final = ("/v2", "/version", *_FOGFLOW_ROOTS)
+_V1_ROOTS: Final = ("/v1/", "/ngsi10/", "/ngsi9/")  # in any case
 _EXPOSED_HEADERS: Final = "Fiware-Correlator, Fiware-Total-Count, Location"
 _ALLOWED_HEADERS: Final = (
     "Content-Type, Fiware-Service, Fiware-Servicepath, Ngsiv2-AttrsFormat, Fiware-Correlator, "
     "X-Forwarded-For, X-Real-IP, X-Auth-Token, Authorization"
 )
+_FOGFLOW_HEADERS: Final = f"{_ALLOWED_HEADERS}, Accept, Destination, Require-Reliability"
 
 
 def is_shared(path: str) -> bool:
     """Whether pages of other origins may use a path, and so ask for it with OPTIONS."""
     return path.startswith(_SHARED)
+
+
+def is_v1(path: str) -> bool:
+    """Whether a path is one of NGSIv1."""
+    return path.lower().startswith(_V1_ROOTS)
 
 
 class Cors:
@@ -47,6 +55,8 @@ class Cors:
         """Tell the browser that it may show the response to the page."""
         if not self.is_on or reply.status == 405 or not self.is_allowed(request):
             return
+        if request.method != "GET" and is_v1(request.path) and not is_shared(request.path):
+            return  # as Orion 3, which shares no more of NGSIv1
         headers = reply.headers
         shared_by_all = self._allowed_origin == ANY_ORIGIN
         headers["Access-Control-Allow-Origin"] = "*" if shared_by_all else self._allowed_origin
@@ -55,7 +65,10 @@ class Cors:
             exposed += f", {NEXT_CURSOR_HEADER}"
         headers["Access-Control-Expose-Headers"] = exposed
         if request.method == "OPTIONS":
-            headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+            is_fogflows = request.path.startswith(_FOGFLOW_ROOTS)
+            headers["Access-Control-Allow-Headers"] = (
+                _FOGFLOW_HEADERS if is_fogflows else _ALLOWED_HEADERS
+            )
             headers["Access-Control-Max-Age"] = str(self._max_age_s)
 
     def reply_to_preflight(self, request: Request, methods: str) -> Reply:

@@ -35,6 +35,7 @@ from ngsi.v2 import entities as codec
 from ngsi.v2.fields import read_pattern
 from ngsi.v2.render import (
     ALL,
+    ENCODER,
     WHOLE,
     Representation,
     View,
@@ -53,7 +54,7 @@ class EntityRoutes:
         self._engine = engine
         self._forwarding = forwarding
         # Whoever asks for what is ordinary, which is most, is answered by these.
-        self._ordinary = engine.entity_requests(codec.parse_plain_attributes)
+        self._ordinary = engine.entity_requests(codec.parse_plain_attributes, ENCODER)
 
     async def list(self, call: Call) -> Reply:
         """GET /v2/entities."""

@@ -17,12 +17,13 @@ from _native.tallies import Tally
 from broker.flow_control import UpdatePace
 from broker.http.call import Call
 from broker.http.correlator import make_correlators
-from broker.http.cors import Cors
+from broker.http.cors import Cors, is_v1
 from broker.http.headers import FIWARE_CORRELATOR
 from broker.http.replies import reply_error
+from broker.http.v1 import errors as v1
 from broker.http.watch import FOR_OPERATORS, RequestWatch
 from broker.logs import RequestContext, TransactionIds
-from ngsi.errors import InternalServerError, NgsiError, ServiceUnavailable
+from ngsi.errors import BadRequest, InternalServerError, NgsiError, ServiceUnavailable
 
 _log = logging.getLogger("rigel.http")
 
@@ -98,7 +99,11 @@ class Front:
     def refuse(self, call: Call, error: NgsiError) -> Reply:
         """The reply to a request that cannot be done."""
         self._watch.refuse(error, call.remote, call.route.path, call.method, call.path)
-        return reply_error(error, as_text=not call.accepted.json)
+        route = call.route
+        tell = route.refuse
+        if call.verdict is None and isinstance(error, BadRequest):
+            tell = route.refuse_unjudged
+        return tell(error, not call.accepted.json)
 
     def fail(self, call: Call) -> Reply:
         """The reply when an error was not foreseen; to be called where it is handled."""
@@ -140,9 +145,9 @@ class Front:
         correlator and to count it."""
         return not (self.cors.is_on or self._watch.notes_each() or _log.isEnabledFor(logging.INFO))
 
-    def refuse_malformed(self, error: NgsiError) -> Reply:
+    def refuse_malformed(self, error: NgsiError, path: str) -> Reply:
         """The reply to what was no request at all, but counts as a transaction."""
         self.transactions.made += 1
-        reply = reply_error(error)
+        reply = v1.refuse(error) if is_v1(path) else reply_error(error)
         reply.headers[FIWARE_CORRELATOR] = self.correlators.make()
         return reply

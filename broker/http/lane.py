@@ -29,7 +29,7 @@ from broker.http.call import Call, read_query
 from broker.http.front import Front
 from broker.http.protocol import BrokerHandler
 from broker.http.replies import REASONS
-from broker.http.routing import Route, Routes
+from broker.http.routing import Routes
 from broker.logs import RequestContext, context_source
 from ngsi.errors import InternalServerError, NgsiError
 
@@ -45,6 +45,8 @@ HOT_ROUTES: Final = (
     ("GET", "/v2/entities/{id}/attrs/{name}/value"),
     ("POST", "/v2/entities"),
     ("POST", "/v2/op/update"),
+    ("POST", "/v1/updateContext"),
+    ("POST", "/ngsi10/updateContext"),
 )
 # Larger bodies are read by aiohttp, in pieces. The largest that Orion takes by default.
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -58,10 +60,10 @@ class Lane:
     """What the connections of one server share."""
 
     def __init__(self, front: Front, engine: Engine, routes: Routes) -> None:
-        handlers = dict(routes)
+        resources = {resource.path: resource for resource in routes}
         table = RouteTable(
             [
-                (method, path, method != "GET", Route(method, path, handlers[path][method]))
+                (method, path, method != "GET", resources[path].route(method))
                 for method, path in HOT_ROUTES
             ],
             min(front.max_body_bytes, MAX_BODY_BYTES),

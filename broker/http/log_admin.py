@@ -12,7 +12,7 @@ from typing import Final
 from broker import logs
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_json
-from broker.http.routing import Routes
+from broker.http.routing import Resource, Routes
 from broker.logs import LOG_LEVELS, LogLimits
 from broker.settings.values import read_trace_levels
 from ngsi.errors import BadRequest
@@ -41,9 +41,9 @@ class LogRoutes:
     def table(self) -> Routes:
         """The routes that are served here."""
         return [
-            ("/admin/log", {"GET": self.show, "PUT": self.change}),
-            ("/log/trace", {"GET": self.show_traces, "DELETE": self.clear_traces}),
-            ("/log/trace/{level}", {"PUT": self.set_traces, "DELETE": self.remove_traces}),
+            Resource("/admin/log", {"GET": self.show, "PUT": self.change}),
+            Resource("/log/trace", {"GET": self.show_traces, "DELETE": self.clear_traces}),
+            Resource("/log/trace/{level}", {"PUT": self.set_traces, "DELETE": self.remove_traces}),
         ]
 
     async def show(self, call: Call) -> Reply:

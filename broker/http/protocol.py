@@ -25,7 +25,7 @@ from ngsi.errors import BadRequest, InternalServerError, MethodNotAllowed, NgsiE
 
 _log = logging.getLogger("rigel.http")
 
-Refusal = Callable[[NgsiError], Reply]
+Refusal = Callable[[NgsiError, str], Reply]  # of an error and the path, "" if there is none
 AllowedMethods = Callable[[str], str]  # of a path, as the header Allow has them
 
 MAX_HEAD_BYTES: Final = 65536  # of the request line, and of one header, as Orion's
@@ -101,23 +101,30 @@ class BrokerHandler(RequestHandler):
         """The answer to what could not be read as a request; closes the connection."""
         assert isinstance(self._manager, BrokerServer)
         request._version = HttpVersion11  # not known from what was no request
-        reply = self._manager.refuse(self._make_error(request, status, exc, message or ""))
+        unknown = _UNKNOWN_METHOD.match(message or "")
+        path = "" if unknown is None else unknown[1]
+        error = self._make_error(request, status, exc, message or "", path)
+        reply = self._manager.refuse(error, path)
         response = make_response(reply)
         response.force_close()
         return response
 
     def _make_error(
-        self, request: web.BaseRequest, status: int, exc: BaseException | None, message: str
+        self,
+        request: web.BaseRequest,
+        status: int,
+        exc: BaseException | None,
+        message: str,
+        path: str,
     ) -> NgsiError:
         if not 400 <= status < 500:
             _log.error("error in a connection from %s", request.remote, exc_info=exc)
             return InternalServerError("internal error, see the broker's log")
         first_line = message.partition("\n")[0]
         _log.info("malformed request from %s: %s", request.remote, first_line)
-        unknown = _UNKNOWN_METHOD.match(message)
-        if unknown is not None:
+        if path:
             assert isinstance(self._manager, BrokerServer)
-            allowed = self._manager.allowed_methods(unknown[1])
+            allowed = self._manager.allowed_methods(path)
             if allowed:
                 return MethodNotAllowed(allowed)
         if isinstance(exc, LineTooLong):

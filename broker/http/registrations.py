@@ -8,7 +8,7 @@ from typing import Any
 from broker.engine import Engine
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_created, reply_json, reply_no_content
-from broker.registrations import REGISTRATION_NOT_FOUND
+from broker.registry import REGISTRATION_NOT_FOUND
 from ngsi.errors import BadRequest, NotFound, ParseError
 from ngsi.registration import Registration
 from ngsi.service_path import EVERYWHERE
@@ -53,7 +53,7 @@ class RegistrationRoutes:
             call.origin.scope.home,
             self._any_pattern,
         )
-        self._engine.put_registration(call.origin.tenant, registration)
+        self._engine.registry.put(call.origin, registration)
         self._engine.deprecations.note_new_registration(registration)
         await self._engine.committed()
         return reply_created(f"/v2/registrations/{registration.id}")
@@ -68,18 +68,18 @@ class RegistrationRoutes:
         """PATCH /v2/registrations/{id}, which the standard has and Orion has not."""
         document = _read_document(call)
         changed = update_registration(document, self._find(call), self._any_pattern)
-        self._engine.put_registration(call.origin.tenant, changed)
+        self._engine.registry.put(call.origin, changed)
         await self._engine.committed()
         return reply_no_content()
 
     async def delete(self, call: Call) -> Reply:
         """DELETE /v2/registrations/{id}."""
-        self._engine.remove_registration(call.origin.tenant, call.captures["id"])
+        self._engine.registry.remove(call.origin, call.captures["id"])
         await self._engine.committed()
         return reply_no_content()
 
     def _find(self, call: Call) -> Registration:
-        registration = self._engine.registration(call.origin.tenant, call.captures["id"])
+        registration = self._engine.registry.get(call.origin.tenant, call.captures["id"])
         paths = call.origin.scope.paths
         if paths and paths[0] != registration.service_path:
             raise NotFound(REGISTRATION_NOT_FOUND)

@@ -46,7 +46,7 @@ def make_call(request: web.Request, route: Route, connection: Connection) -> Cal
     headers = request.headers
     length = request.content_length
     url = request.rel_url
-    return Call(
+    call = Call(
         method=request.method,
         target=request.path_qs,
         path=request.path,
@@ -70,6 +70,8 @@ def make_call(request: web.Request, route: Route, connection: Connection) -> Cal
         route=route,
         connection=connection,
     )
+    call.headers = headers
+    return call
 
 
 async def read_body(request: web.Request) -> bytes:

@@ -11,7 +11,7 @@ from typing import Final
 from broker.engine import Engine
 from broker.http.call import Call
 from broker.http.replies import Reply, reply_json
-from broker.http.routing import Routes
+from broker.http.routing import Resource, Routes
 from broker.statistics import Statistics
 from broker.subscription_table import IndexChanges
 
@@ -34,8 +34,8 @@ class StatisticsRoutes:
     def table(self) -> Routes:
         """The routes that are served here."""
         return [
-            ("/statistics", {"GET": self.show, "DELETE": self.reset}),
-            ("/cache/statistics", {"GET": self.show_index, "DELETE": self.reset_index}),
+            Resource("/statistics", {"GET": self.show, "DELETE": self.reset}),
+            Resource("/cache/statistics", {"GET": self.show_index, "DELETE": self.reset_index}),
         ]
 
     async def show(self, call: Call) -> Reply:

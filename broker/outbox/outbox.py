@@ -13,6 +13,7 @@ from broker.outbox.courier import Courier, DeliveryRules
 from broker.outbox.kept import KeptNotification, decode_kept, encode_kept
 from broker.ports import JournalPort, NotifierPort
 from broker.tenant import Tenant
+from ngsi.availability import AvailabilitySubscription
 from ngsi.errors import InternalServerError
 from ngsi.subscription import HttpReceiver, Subscription
 
@@ -132,7 +133,9 @@ class Outbox:
     def send(self, message: Message) -> bool:
         """Hand a message to the notifier, towards where its subscription points now."""
         subscription = self._find(message.tenant, message.subscription_id)
-        if subscription is not None and subscription.delivery.custom is None:
+        if isinstance(subscription, AvailabilitySubscription):
+            message.url = subscription.reference
+        elif subscription is not None and subscription.delivery.custom is None:
             receiver = subscription.delivery.receiver
             if isinstance(message, Notification) and isinstance(receiver, HttpReceiver):
                 message.url = receiver.url
@@ -166,9 +169,13 @@ class Outbox:
         courier.add(kept)
         return courier
 
-    def _find(self, tenant: str, subscription_id: str) -> Subscription | None:
+    def _find(
+        self, tenant: str, subscription_id: str
+    ) -> Subscription | AvailabilitySubscription | None:
         state = self._tenants.get(tenant)
-        return None if state is None else state.subscriptions.get(subscription_id)
+        if state is None:
+            return None
+        return state.subscriptions.get(subscription_id) or state.availability.get(subscription_id)
 
     def _delete(self, key: bytes) -> None:
         try:

@@ -38,11 +38,13 @@ from broker.settings.values import (
 )
 
 Durability = Literal["none", "process", "power"]
+FogFlowMode = Literal["auto", "on", "off"]
 LogFormat = Literal["orion", "json"]
 LogLevel = Literal["NONE", "FATAL", "ERROR", "WARN", "INFO", "DEBUG"]
 
 ANY_IPV4: Final = "0.0.0.0"
 ANY_IPV6: Final = "::"
+FOGFLOW_PORT: Final = 8070  # where FogFlow's broker listens by default
 
 _KIB: Final = 1024
 _MIB: Final = 1024 * _KIB
@@ -146,6 +148,17 @@ class Settings:
     multi_location: bool = setting(
         False,
         "let an entity have several locations, each found by geographical queries; Orion has one",
+    )
+    v1_autocast: bool = setting(
+        False,
+        "keep values of types Number, Boolean and DateTime that NGSIv1 brings as what they mean",
+        orion="-ngsiv1Autocast ORION_NGSIV1_AUTOCAST",
+    )
+    fogflow: FogFlowMode = setting(
+        "auto",
+        "meet FogFlow's clients outside of /ngsi10, too, where they differ from Orion's: any "
+        f"Content-Type, a body for POST /v2/subscriptions; auto does so at port {FOGFLOW_PORT}",
+        choices=get_args(FogFlowMode),
     )
     query_index_max_bytes: int = setting(
         256 * _MIB,
@@ -380,6 +393,11 @@ class Settings:
                 row.check(value)
         for conflict in self._conflicts():
             raise SettingsError(conflict)
+
+    @property
+    def meets_fogflow(self) -> bool:
+        """Whether FogFlow's clients are met outside of /ngsi10, too."""
+        return self.fogflow == "on" or (self.fogflow == "auto" and self.port == FOGFLOW_PORT)
 
     @property
     def listen_addresses(self) -> tuple[str, ...]:

@@ -68,8 +68,11 @@ def read_expires(text: str, message: str) -> float | None:
     return seconds
 
 
-def read_names(document: dict[str, Any], field: str) -> tuple[str, ...]:
-    """A list of attribute or metadata names, without repetitions."""
+def read_names(document: dict[str, Any], field: str, lenient: bool = False) -> tuple[str, ...]:
+    """A list of attribute or metadata names, without repetitions.
+
+    `lenient` allows for what NGSIv1 takes and NGSIv2 does not.
+    """
     names = document[field]
     if type(names) is not list:
         raise BadRequest(f"the field /{field}/ must be a JSON array")
@@ -79,7 +82,7 @@ def read_names(document: dict[str, Any], field: str) -> tuple[str, ...]:
             raise BadRequest(f"only JSON Strings allowed in string vector /{field}/")
         if name in seen:
             raise BadRequest(f"duplicated item /{name}/ in array")
-        if not is_identifier(name):
+        if not lenient and not is_identifier(name):
             raise BadRequest("forbidden characters in attribute name")
         if not name:
             raise BadRequest(f"empty string found in string vector /{field}/")
@@ -87,8 +90,12 @@ def read_names(document: dict[str, Any], field: str) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def read_selectors(entities: Any) -> tuple[EntitySelector, ...]:
-    """`entities` of a subscription or registration, without repetitions."""
+def read_selectors(entities: Any, lenient: bool = False) -> tuple[EntitySelector, ...]:
+    """`entities` of a subscription or registration, without repetitions.
+
+    `lenient` allows for what NGSIv1 takes and NGSIv2 does not: other characters, and "" for the
+    type of entities that have none.
+    """
     if type(entities) is not list:
         raise BadRequest("/entities/ is not an array")
     selectors = []
@@ -103,9 +110,9 @@ def read_selectors(entities: Any) -> tuple[EntitySelector, ...]:
             raise BadRequest("/entities/ element has both /type/ and /typePattern/")
         selectors.append(
             EntitySelector(
-                _read_identifier(item["id"], "id") if "id" in item else None,
+                _read_identifier(item["id"], "id", lenient) if "id" in item else None,
                 _read_item_pattern(item["idPattern"], "idPattern") if "idPattern" in item else None,
-                _read_identifier(item["type"], "type") if "type" in item else None,
+                _read_identifier(item["type"], "type", lenient) if "type" in item else None,
                 _read_item_pattern(item["typePattern"], "typePattern")
                 if "typePattern" in item
                 else None,
@@ -114,10 +121,12 @@ def read_selectors(entities: Any) -> tuple[EntitySelector, ...]:
     return tuple(selectors if len(selectors) == 1 else dict.fromkeys(selectors))
 
 
-def _read_identifier(value: Any, field: str) -> str:
+def _read_identifier(value: Any, field: str, lenient: bool) -> str:
     if type(value) is not str:
         what = "/id/" if field == "id" else "type"
         raise BadRequest(f"/entities/ vector item {what} is not a string")
+    if lenient and (value or field == "type"):
+        return value
     if not value:
         raise BadRequest(
             "/entities/ element id is empty"

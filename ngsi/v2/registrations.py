@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ngsi.errors import BadRequest, NotImplementedByBroker
 from ngsi.instants import format_instant
 from ngsi.model import EntitySelector
-from ngsi.registration import ContextProvider, ForwardingMode, Registration
+from ngsi.registration import (
+    ContextProvider,
+    ContextRegistration,
+    ForwardingMode,
+    Registration,
+)
 from ngsi.urls import parse_url
 from ngsi.v2.fields import (
     read_description,
@@ -35,9 +41,8 @@ def decode_registration(
     if "provider" not in document:
         raise BadRequest("the field /provider/ is missing in payload")
     provider = _decode_provider(document["provider"])
-    registration = Registration(
-        registration_id, service_path, entities, attributes, provider, description or ""
-    )
+    part = ContextRegistration(entities, attributes, provider)
+    registration = Registration(registration_id, service_path, (part,), description or "")
     _decode_lifetime(document, registration)
     return registration
 
@@ -47,19 +52,21 @@ def update_registration(
 ) -> Registration:
     """The registration that PATCH makes of another: the parts given are replaced as wholes.
 
-    Identity, service path and counters are kept. Source: NGSIv2, "Update Registration".
+    Identity, service path and counters are kept, and of a registration with several parts all
+    but the first. Source: NGSIv2, "Update Registration".
     """
     _check_object(document)
     description = _read_description(document)
     changed = replace(registration)
     if description is not None:
         changed.description = description
+    first, *others = changed.parts
+    entities, attributes, provider = first.entities, first.attributes, first.provider
     if "dataProvided" in document:
-        changed.entities, changed.attributes = _decode_data_provided(
-            document["dataProvided"], any_pattern
-        )
+        entities, attributes = _decode_data_provided(document["dataProvided"], any_pattern)
     if "provider" in document:
-        changed.provider = _decode_provider(document["provider"])
+        provider = _decode_provider(document["provider"])
+    changed.parts = (ContextRegistration(entities, attributes, provider), *others)
     _decode_lifetime(document, changed)
     return changed
 
@@ -92,7 +99,7 @@ def _decode_lifetime(document: dict[str, Any], registration: Registration) -> No
 
 def _decode_data_provided(
     document: Any, any_pattern: bool
-) -> tuple[tuple[EntitySelector, ...], tuple[str, ...]]:
+) -> tuple[tuple[EntitySelector, ...], Mapping[str, str]]:
     if type(document) is not dict:
         raise BadRequest("/dataProvided/ must be a JSON object")
     if not document:
@@ -104,7 +111,7 @@ def _decode_data_provided(
         if selector.type_pattern is not None:
             raise NotImplementedByBroker("typePattern is not supported")
     attributes = read_names(document, "attrs") if "attrs" in document else ()
-    return entities, attributes
+    return entities, dict.fromkeys(attributes, "")
 
 
 def _decode_provider(document: Any) -> ContextProvider:
@@ -147,7 +154,11 @@ def _decode_http(document: Any) -> str:
 
 
 def render_registration(registration: Registration, stored: bool = False) -> dict[str, Any]:
-    """The document of a registration; `stored` leaves out what the broker adds."""
+    """The document of a registration; `stored` leaves out what the broker adds.
+
+    NGSIv2 has a place for one part: the first. Where a registration of NGSIv1 has more, all of
+    them stand in contextRegistrations, too.
+    """
     document: dict[str, Any] = {}
     if not stored:
         document["id"] = registration.id
@@ -155,15 +166,10 @@ def render_registration(registration: Registration, stored: bool = False) -> dic
         document["description"] = registration.description
     if registration.expires is not None:
         document["expires"] = format_instant(registration.expires)
-    document["dataProvided"] = {
-        "entities": [render_selector(selector) for selector in registration.entities],
-        "attrs": list(registration.attributes),
-    }
-    document["provider"] = {
-        "http": {"url": registration.provider.url},
-        "supportedForwardingMode": registration.provider.mode.value,
-        "legacyForwarding": registration.provider.legacy_forwarding,
-    }
+    parts = [_render_part(part) for part in registration.parts]
+    document |= parts[0]
+    if len(parts) > 1:
+        document["contextRegistrations"] = parts
     document["status"] = registration.status
     forwarding = registration.forwarding
     if not stored and forwarding.times_sent:
@@ -177,3 +183,24 @@ def render_registration(registration: Registration, stored: bool = False) -> dic
                 information[name] = format_instant(seconds)
         document["forwardingInformation"] = information
     return document
+
+
+def _render_part(part: ContextRegistration) -> dict[str, Any]:
+    return {
+        "dataProvided": {
+            "entities": [_render_entities(selector) for selector in part.entities],
+            "attrs": list(part.attributes),
+        },
+        "provider": {
+            "http": {"url": part.provider.url},
+            "supportedForwardingMode": part.provider.mode.value,
+            "legacyForwarding": part.provider.legacy_forwarding,
+        },
+    }
+
+
+def _render_entities(selector: EntitySelector) -> dict[str, str]:
+    """NGSIv1 can register a type alone, NGSIv2 not without an id."""
+    if selector.id is None and selector.id_pattern is None:
+        return {"idPattern": ".*", **render_selector(selector)}
+    return render_selector(selector)

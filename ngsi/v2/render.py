@@ -25,6 +25,7 @@ from ngsi.model import (
     DATE_CREATED,
     DATE_EXPIRES,
     DATE_MODIFIED,
+    DEFAULT_ENTITY_TYPE,
     NO_METADATA,
     PREVIOUS_VALUE,
     SERVICE_PATH,
@@ -33,6 +34,7 @@ from ngsi.model import (
     Entity,
     EntityEvent,
     Metadata,
+    default_type,
 )
 
 ALL: Final = "*"
@@ -47,6 +49,8 @@ class Representation(Enum):
     KEY_VALUES = "keyValues"
     VALUES = "values"
     UNIQUE = "unique"
+    LEGACY = "legacy"  # NGSIv1's, which `ngsi.v1.notifications` renders
+    FOGFLOW = "fogflow"  # FogFlow's, which `ngsi.v1.fogflow.notifications` renders
 
 
 # A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
@@ -77,11 +81,11 @@ def render_entity(entity: Entity, view: View, event: EntityEvent | None = None) 
     attributes = entity.attributes if event is None else event.attributes
     shown = _select_attributes(entity, attributes, view, event)
     if view.representation is _NORMALIZED:
-        document: dict[str, Any] = {"id": entity.id, "type": entity.type}
+        document: dict[str, Any] = {"id": entity.id, "type": entity.type or DEFAULT_ENTITY_TYPE}
         if not view.metadata:
             for name, attribute in shown:
                 document[name] = {
-                    "type": attribute.type,
+                    "type": attribute.type or default_type(attribute.value),
                     "value": _shown_value(attribute),
                     "metadata": attribute.metadata,
                 }
@@ -90,7 +94,7 @@ def render_entity(entity: Entity, view: View, event: EntityEvent | None = None) 
                 document[name] = render_attribute(name, attribute, view.metadata, event)
         return document
     if view.representation is _KEY_VALUES:
-        document = {"id": entity.id, "type": entity.type}
+        document = {"id": entity.id, "type": entity.type or DEFAULT_ENTITY_TYPE}
         for name, attribute in shown:
             document[name] = _shown_value(attribute)
         return document
@@ -120,6 +124,23 @@ def has_plain_text(view: View) -> bool:
     ) and (not wanted or (ALL not in wanted and len(set(wanted)) == len(wanted)))
 
 
+def select_shown(
+    entity: Entity, view: View, event: EntityEvent | None = None
+) -> list[tuple[str, Attribute, Metadata]]:
+    """What a view shows of an entity, as in `render_entity`, for other spellings of it."""
+    attributes = entity.attributes if event is None else event.attributes
+    return [
+        (
+            name,
+            attribute,
+            _select_metadata(name, attribute, view.metadata, event)
+            if view.metadata
+            else attribute.metadata,
+        )
+        for name, attribute in _select_attributes(entity, attributes, view, event)
+    ]
+
+
 def render_attribute(
     name: str,
     attribute: Attribute,
@@ -130,7 +151,11 @@ def render_attribute(
     metadata = attribute.metadata
     if metadata_filter:
         metadata = _select_metadata(name, attribute, metadata_filter, event)
-    return {"type": attribute.type, "value": _shown_value(attribute), "metadata": metadata}
+    return {
+        "type": attribute.type or default_type(attribute.value),
+        "value": _shown_value(attribute),
+        "metadata": metadata,
+    }
 
 
 def _shown_value(attribute: Attribute) -> JsonValue:
@@ -211,6 +236,8 @@ ENCODER: Final = EntityEncoder(
     shown_value=shown_value,
     place_type="geo:json",
     hidden=DATE_EXPIRES,
+    default_type=default_type,
+    default_entity_type=DEFAULT_ENTITY_TYPE,
 )
 
 

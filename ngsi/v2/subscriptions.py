@@ -31,18 +31,18 @@ from ngsi.v2.receivers import decode_receiver, render_receiver
 
 
 def decode_subscription(
-    document: dict[str, Any], subscription_id: str, service_path: str
+    document: dict[str, Any], subscription_id: str, service_path: str, lenient: bool = False
 ) -> Subscription:
-    """The subscription of POST /v2/subscriptions."""
+    """The subscription of POST /v2/subscriptions; `lenient` is as in `read_selectors`."""
     if not document:
         raise BadRequest("empty payload")
     description = read_description(document)
     if "subject" not in document:
         raise BadRequest("no subject for subscription specified")
-    entities, condition = _decode_subject(document["subject"])
+    entities, condition = _decode_subject(document["subject"], lenient)
     if "notification" not in document:
         raise BadRequest("no notification for subscription specified")
-    delivery = decode_delivery(document["notification"])
+    delivery = decode_delivery(document["notification"], lenient=lenient)
     subscription = Subscription(
         subscription_id, service_path, entities, condition, delivery, description or ""
     )
@@ -100,33 +100,35 @@ def _decode_lifetime(document: dict[str, Any], subscription: Subscription) -> No
         subscription.throttling_s = throttling_s
 
 
-def _decode_subject(document: Any) -> tuple[tuple[EntitySelector, ...], Condition]:
+def _decode_subject(
+    document: Any, lenient: bool = False
+) -> tuple[tuple[EntitySelector, ...], Condition]:
     if type(document) is not dict:
         raise BadRequest("subject is not an object")
     if "entities" not in document:
         raise BadRequest("no subject entities specified")
-    entities = decode_entities(document["entities"])
+    entities = decode_entities(document["entities"], lenient)
     condition = Condition()
     if "condition" in document:
-        condition = decode_condition(document["condition"])
+        condition = decode_condition(document["condition"], lenient)
     return entities, condition
 
 
-def decode_entities(document: Any) -> tuple[EntitySelector, ...]:
+def decode_entities(document: Any, lenient: bool = False) -> tuple[EntitySelector, ...]:
     """The `subject.entities` of a subscription."""
-    entities = read_selectors(document)
+    entities = read_selectors(document, lenient)
     if not entities:
         raise BadRequest("subject entities is empty")
     return entities
 
 
-def decode_condition(document: Any) -> Condition:
+def decode_condition(document: Any, lenient: bool = False) -> Condition:
     """The `subject.condition` of a subscription."""
     if type(document) is not dict:
         raise BadRequest("condition is not an object")
     if not document:
         raise BadRequest("condition is empty")
-    attributes = read_names(document, "attrs") if "attrs" in document else ()
+    attributes = read_names(document, "attrs", lenient) if "attrs" in document else ()
     jexl = ""
     if "jexlExpression" in document:
         jexl = document["jexlExpression"]
@@ -148,7 +150,9 @@ def decode_condition(document: Any) -> Condition:
     )
 
 
-def decode_delivery(document: Any, former: Delivery | None = None) -> Delivery:
+def decode_delivery(
+    document: Any, former: Delivery | None = None, lenient: bool = False
+) -> Delivery:
     """The `notification` of a subscription; some of what it leaves out is as in `former`."""
     if type(document) is not dict:
         raise BadRequest("notification is not an object")
@@ -157,7 +161,7 @@ def decode_delivery(document: Any, former: Delivery | None = None) -> Delivery:
         raise BadRequest("http notification has attrs and exceptAttrs")
     attributes: tuple[str, ...] = ()
     if "attrs" in document:
-        attributes = read_names(document, "attrs")
+        attributes = read_names(document, "attrs", lenient)
     elif "exceptAttrs" in document:
         attributes = read_names(document, "exceptAttrs")
         if not attributes:

@@ -204,8 +204,8 @@ class TestIndexOfSubscriptions:
         shown = {
             "ids": f"{first}, {third}",
             "refresh": 0,
-            "inserts": 3,
-            "removes": 1,
+            "inserts": 4,
+            "removes": 2,
             "updates": 1,
             "items": 2,
         }

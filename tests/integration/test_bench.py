@@ -29,7 +29,7 @@ def test_a_quick_run_reports_every_figure(tmp_path: Path) -> None:
     assert run.stderr == ""
     document = json.loads(output.read_text())
     figures = document["figures"]
-    kinds = ["update", "query", "notify", "batch"]
+    kinds = ["update", "v1 update", "query", "notify", "batch"]
     if find_nginx():
         kinds.append("nginx")
         assert figures["nginx"]["ratio_to_nginx"] == 1.0

@@ -405,7 +405,8 @@ class TestLegacy:
             "id": "E1",
             "type": "T",
             "A": {"type": "degree", "value": "14", "metadata": metadata},
-            "B": {"type": "StructuredValue", "value": {"x": 1}, "metadata": {}},
+            # NGSIv1 knows no numbers.
+            "B": {"type": "StructuredValue", "value": {"x": "1"}, "metadata": {}},
         }
         request = provider.next()
         assert request.path == "/v2/queryContext"

@@ -62,8 +62,6 @@ class TestUrls:
             "/v2/op/foo",
             "/v2/op/update/foo",
             "/v3/entities",
-            "/v1/contextEntities",
-            "/ngsi10/queryContext",
             "/foo",
             "/V2/entities",
             "/v2/Entities",

@@ -15,7 +15,7 @@ from bson import Decimal128, Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import records
+from broker import records, registration_records
 from importer import orion_api, orion_documents
 from importer.report import Report
 from ngsi.errors import NgsiError
@@ -151,7 +151,9 @@ def test_stored_registrations(document: dict[str, Any]) -> None:
         made = orion_documents.decode_registration(document)
     except NgsiError:
         return
-    stored = records.decode_stored_registration([made.id], records.encode_registration(made))
+    stored = registration_records.decode_stored_registration(
+        [made.id], registration_records.encode_registration(made)
+    )
     orjson.dumps(render_registration(stored))
 
 
@@ -180,5 +182,7 @@ def test_shown_registrations(document: dict[str, Any]) -> None:
         made = orion_api.decode_registration(document, "/")
     except NgsiError:
         return
-    stored = records.decode_stored_registration([made.id], records.encode_registration(made))
+    stored = registration_records.decode_stored_registration(
+        [made.id], registration_records.encode_registration(made)
+    )
     orjson.dumps(render_registration(stored))

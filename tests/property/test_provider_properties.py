@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from broker.providers import ProviderIndex, is_available
 from ngsi.model import EntitySelector
 from ngsi.patterns import compile_pattern
-from ngsi.registration import ContextProvider, ForwardingMode, Registration
+from ngsi.registration import (
+    ContextProvider,
+    ContextRegistration,
+    ForwardingMode,
+    Provision,
+    Registration,
+)
 from ngsi.service_path import ServicePathScope
 
 NOW = 100.0
@@ -33,12 +39,16 @@ def selectors(draw: st.DrawFn) -> EntitySelector:
 
 @st.composite
 def registrations(draw: st.DrawFn) -> Registration:
+    parts = st.builds(
+        ContextRegistration,
+        st.lists(selectors(), max_size=3, unique=True).map(tuple),
+        st.just({}),
+        st.builds(ContextProvider, st.just("http://p"), st.sampled_from(ForwardingMode)),
+    )
     made = Registration(
         f"{draw(st.integers(0, 9)):024x}",
         draw(st.sampled_from(("/", "/a", "/a/b"))),
-        tuple(draw(st.lists(selectors(), max_size=3, unique=True))),
-        (),
-        ContextProvider("http://p", draw(st.sampled_from(ForwardingMode))),
+        tuple(draw(st.lists(parts, min_size=1, max_size=2))),
     )
     made.expires = draw(st.sampled_from((None, NOW - 1, NOW + 1)))
     made.status = draw(st.sampled_from(("active", "active", "inactive")))
@@ -51,7 +61,7 @@ scopes = st.sampled_from(
 changes = st.lists(st.one_of(registrations(), st.integers(0, 9)), max_size=12)
 
 
-def build(steps: list[Registration | int]) -> tuple[ProviderIndex, list[Registration]]:
+def build(steps: list[Registration | int]) -> tuple[ProviderIndex, list[Provision]]:
     """The index after these additions and removals, and what it must hold."""
     providers = ProviderIndex()
     model: dict[str, Registration] = {}
@@ -62,7 +72,9 @@ def build(steps: list[Registration | int]) -> tuple[ProviderIndex, list[Registra
         else:
             providers.remove(f"{step:024x}")
             model.pop(f"{step:024x}", None)
-    return providers, [item for _, item in sorted(model.items())]
+    return providers, [
+        Provision(item, part) for _, item in sorted(model.items()) for part in item.parts
+    ]
 
 
 @given(
@@ -84,7 +96,7 @@ def test_one_entity(
         item
         for item in model
         if is_available(item, mode, scope, NOW)
-        and any(selector.matches(entity_id, entity_type) for selector in item.entities)
+        and any(selector.matches(entity_id, entity_type) for selector in item.part.entities)
     ]
 
 
@@ -95,17 +107,17 @@ def test_query(
     """Every entity that is asked for and registered is offered, with who asked for it."""
     providers, model = build(steps)
     offers = providers.for_query(asked, scope, NOW)
-    keys = [(offer.registration.id, offer.selector) for offer in offers]
-    assert len(set(keys)) == len(keys)
-    assert [key[0] for key in keys] == sorted(key[0] for key in keys)
-    found = {(offer.registration.id, offer.selector): offer for offer in offers}
+    found = {(offer.provision, offer.selector): offer for offer in offers}
+    assert len(found) == len(offers)
+    ids = [offer.provision.registration.id for offer in offers]
+    assert ids == sorted(ids)
     for offer in offers:
-        assert is_available(offer.registration, ForwardingMode.QUERY, scope, NOW)
+        assert is_available(offer.provision, ForwardingMode.QUERY, scope, NOW)
     for item in model:
         if not is_available(item, ForwardingMode.QUERY, scope, NOW):
             continue
-        for selector in item.entities:
-            offered = found.get((item.id, selector))
+        for selector in item.part.entities:
+            offered = found.get((item, selector))
             for entity_id in IDS:
                 for entity_type in TYPES:
                     if not selector.matches(entity_id, entity_type):
@@ -120,8 +132,9 @@ def test_query(
 def test_nothing_is_left_behind(steps: list[Registration | int]) -> None:
     providers, model = build(steps)
     for item in model:
-        providers.remove(item.id)
-    assert len(providers) == 0
-    assert not providers._by_id
-    assert not providers._patterns_by_type
-    assert not providers._all_by_type
+        providers.remove(item.registration.id)
+    selectors = providers.selectors
+    assert len(selectors) == 0
+    assert not selectors._by_id
+    assert not selectors._patterns_by_type
+    assert not selectors._all_by_type

@@ -28,7 +28,7 @@ from broker.http.openapi import (
 )
 from broker.http.openapi.operation import Json, response
 from broker.http.replies import Reply
-from broker.http.routing import Routes
+from broker.http.routing import Resource, Routes
 
 PATH: Final = "/openapi.json"
 _DESCRIPTION: Final = """\
@@ -119,7 +119,7 @@ class OpenApiRoutes:
 
     def table(self) -> Routes:
         """The routes that are served here."""
-        return [(PATH, {"GET": self.show})]
+        return [Resource(PATH, {"GET": self.show})]
 
     async def show(self, call: Call) -> Reply:
         """GET /openapi.json."""

@@ -10,7 +10,13 @@ import pytest
 from broker.providers import Offer, ProviderIndex, choose_provider
 from ngsi.model import EntitySelector
 from ngsi.patterns import compile_pattern
-from ngsi.registration import ContextProvider, ForwardingMode, Registration
+from ngsi.registration import (
+    ContextProvider,
+    ContextRegistration,
+    ForwardingMode,
+    Provision,
+    Registration,
+)
 from ngsi.service_path import ServicePathScope
 
 NOW = 1_000.0
@@ -35,7 +41,8 @@ def registration(
     status: str = "active",
 ) -> Registration:
     provider = ContextProvider(f"http://provider{number}/v2", mode)
-    made = Registration(f"{number:024x}", service_path, entities, attributes, provider)
+    part = ContextRegistration(entities, dict.fromkeys(attributes, ""), provider)
+    made = Registration(f"{number:024x}", service_path, (part,))
     made.expires, made.status = expires, status
     return made
 
@@ -54,7 +61,8 @@ def for_entity(
     scope: ServicePathScope = EVERYWHERE,
     mode: ForwardingMode = ForwardingMode.UPDATE,
 ) -> list[Registration]:
-    return providers.for_entity(entity_id, entity_type, scope, NOW, mode)
+    found = providers.for_entity(entity_id, entity_type, scope, NOW, mode)
+    return [provision.registration for provision in found]
 
 
 def for_query(
@@ -151,7 +159,10 @@ class TestQuery:
             one := registration(1, by_id("E1", "T1")), two := registration(2, by_pattern(".*"))
         )
         found = for_query(providers)
-        assert [(offer.registration, offer.asked) for offer in found] == [(one, ()), (two, ())]
+        assert [(offer.provision.registration, offer.asked) for offer in found] == [
+            (one, ()),
+            (two, ()),
+        ]
 
     def test_by_id(self) -> None:
         providers = index(
@@ -160,8 +171,13 @@ class TestQuery:
             registration(3, by_id("E2", "T1")),
         )
         # Without a type those of any type may have it.
-        assert [offer.registration for offer in for_query(providers, by_id("E1"))] == [one, two]
-        assert [offer.registration for offer in for_query(providers, by_id("E1", "T1"))] == [one]
+        assert [offer.provision.registration for offer in for_query(providers, by_id("E1"))] == [
+            one,
+            two,
+        ]
+        assert [
+            offer.provision.registration for offer in for_query(providers, by_id("E1", "T1"))
+        ] == [one]
 
     def test_by_type(self) -> None:
         providers = index(
@@ -170,7 +186,10 @@ class TestQuery:
             three := registration(3, by_id("E3")),
         )
         asked = EntitySelector(type="T1")
-        assert [offer.registration for offer in for_query(providers, asked)] == [one, three]
+        assert [offer.provision.registration for offer in for_query(providers, asked)] == [
+            one,
+            three,
+        ]
 
     def test_by_patterns(self) -> None:
         providers = index(
@@ -179,7 +198,10 @@ class TestQuery:
             three := registration(3, by_pattern("1$", "T1")),
         )
         asked = by_pattern("^Room")
-        assert [offer.registration for offer in for_query(providers, asked)] == [one, three]
+        assert [offer.provision.registration for offer in for_query(providers, asked)] == [
+            one,
+            three,
+        ]
 
     def test_tells_the_selectors_that_meet(self) -> None:
         providers = index(registration(1, by_id("E1"), by_id("E2"), by_id("E3")))
@@ -195,7 +217,7 @@ class TestChanges:
         providers = index(one := registration(1, by_id("E1"), by_pattern(".*", "T")))
         providers.remove(one.id)
         providers.remove(one.id)
-        assert len(providers) == 0
+        assert len(providers.selectors) == 0
         assert for_entity(providers, "E1", "T") == []
         assert for_query(providers) == []
 
@@ -205,21 +227,26 @@ class TestChanges:
         assert for_entity(providers, "E1") == []
         assert for_entity(providers, "E2") == [changed, other]
 
-    def test_provider_that_takes_nothing_is_no_provider(self) -> None:
-        providers = index(registration(1, by_id("E1"), mode=ForwardingMode.NONE))
-        assert not providers
-        providers.put(registration(1, by_id("E1")))
-        assert providers
-        providers.put(registration(1, by_id("E1"), mode=ForwardingMode.NONE))
-        assert not providers
-
 
 def test_choice_of_a_provider() -> None:
     general, specific = registration(1, by_id("E")), registration(2, by_id("E"), attributes=("A",))
     later = registration(3, by_id("E"), attributes=("A", "B"))
     newest = registration(4, by_id("E"))
-    everyone = [general, specific, later, newest]
-    assert choose_provider(everyone, "A") is specific
-    assert choose_provider(everyone, "B") is later
-    assert choose_provider(everyone, "C") is newest
-    assert choose_provider([specific, later], "C") is None
+    everyone = [Provision(item, item.parts[0]) for item in (general, specific, later, newest)]
+    assert choose_provider(everyone, "A") is everyone[1]
+    assert choose_provider(everyone, "B") is everyone[2]
+    assert choose_provider(everyone, "C") is everyone[3]
+    assert choose_provider(everyone[1:3], "C") is None
+
+
+def test_parts_of_a_registration_have_providers_of_their_own() -> None:
+    one = ContextRegistration((by_id("E1"),), {"A": ""}, ContextProvider("http://one"))
+    other = ContextRegistration((by_id("E1"), by_id("E2")), {"B": ""}, ContextProvider("http://o"))
+    made = Registration(f"{1:024x}", "/", (one, other))
+    found = index(made).for_entity("E1", "T", EVERYWHERE, NOW, ForwardingMode.UPDATE)
+    assert [provision.part for provision in found] == [one, other]
+    chosen = choose_provider(found, "B")
+    assert chosen is not None
+    assert chosen.part is other
+    offers = for_query(index(made), by_id("E2"))
+    assert [offer.provision.part for offer in offers] == [other]

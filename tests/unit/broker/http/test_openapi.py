@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
+from broker.http.cors import is_v1
 from broker.http.openapi import make_document
 from broker.http.openapi.components import (
     ONE_PATH_PATTERN,
@@ -32,6 +33,7 @@ from ngsi.service_path import parse_scope
 from ngsi.syntax import has_forbidden, is_identifier
 
 METHODS: Final = {"get", "post", "put", "patch", "delete", "options"}
+FOGFLOWS_NAMES: Final = ("/v2/notify", "/v2/subscription/{id}")
 # A trailing slash that may be there, as the router's patterns have it.
 OPTIONAL_SLASH: Final = re.compile(r"(\{slash\}|/)$")
 
@@ -48,10 +50,14 @@ def described(document: dict[str, Any]) -> Operations:
 
 
 def routed(application: web.Application) -> Operations:
-    """Paths and methods of the router, without what only refuses ("*")."""
+    """Paths and methods of the router, without what only refuses ("*") and without NGSIv1, whose
+    answers say with HTTP 200 what went wrong: nothing that OpenAPI could tell a client. Without
+    FogFlow's names for what has another, too."""
     found = set()
     for resource in application.router.resources():
         path = OPTIONAL_SLASH.sub("", resource.canonical)
+        if is_v1(path) or path.startswith("/{") or path in FOGFLOWS_NAMES:
+            continue
         found |= {(path, route.method) for route in resource if route.method != "*"}
     return found
 

@@ -63,14 +63,14 @@ cdef Reply make_reply(int status, bytes body, dict headers, object commit):
 @cython.final
 cdef class EntityRequests:
     cdef UpdateKernel _kernel
-    cdef dict _tenants
+    cdef object _tenants  # a dict, or of a class derived from it
     cdef object _parse
     cdef EntityEncoder _encoder
 
     def __init__(
         self,
         UpdateKernel kernel not None,
-        dict tenants not None,
+        tenants not None,
         parse not None,
         EntityEncoder encoder not None,
     ):

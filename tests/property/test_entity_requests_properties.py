@@ -20,7 +20,7 @@ from broker.forwarding import Forwarding
 from broker.http.call import Call
 from broker.http.entities import EntityRoutes
 from broker.http.replies import Reply
-from broker.http.routing import Route
+from broker.http.routing import Resource
 from broker.logs import LogLimits
 from broker.messages import MessageRules
 from broker.origin import Origin
@@ -141,7 +141,12 @@ class Side:
         self._scanner = Scanner(
             RouteTable(
                 [
-                    (method, path, method != "GET", Route(method, path, handler))
+                    (
+                        method,
+                        path,
+                        method != "GET",
+                        Resource(path, {method: handler}).route(method),
+                    )
                     for method, path, handler in (
                         ("PATCH", "/v2/entities/{id}/attrs", self.routes.patch),
                         ("POST", "/v2/entities/{id}/attrs", self.routes.append),

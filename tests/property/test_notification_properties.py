@@ -51,11 +51,16 @@ def expected_headers(service: str, path: str, token: str, correlator: str) -> di
     }
 
 
+ENVELOPE = b'{"subscriptionId":"%b","data":[%b]}'
+
+
 @given(st.lists(st.tuples(values, values, values, values, st.booleans()), min_size=1, max_size=4))
 def test_a_drafted_request_is_the_composed_one(
     events: list[tuple[str, str, str, str, bool]],
 ) -> None:
-    plan = Plan("delivery", Shape(WHOLE, False, False, True), URL, False, "normalized", True, 5.0)
+    plan = Plan(
+        "delivery", Shape(WHOLE, False, False, True), URL, False, "normalized", ENVELOPE, 5.0
+    )
     location = locate(URL)
     for service, path, token, correlator, is_read_first in events:
         entity = Entity("E", "T", path, {}, 1.0, 1.0, 1)

@@ -86,7 +86,7 @@ def test_are_in_the_order_of_their_ids(order: tuple[int, ...]) -> None:
     [
         {"subject": {}},
         {"subject": {"entities": []}},
-        {"subject": {"entities": [{"id": "a b"}]}},
+        {"subject": {"entities": [{"id": 7}]}},
         {"subject": {"entities": [{"id": "E"}], "condition": {"expression": {"q": ";;"}}}},
         {"subject": {"entities": [{"id": "E"}], "condition": 7}},
         {"notification": {}},

@@ -88,7 +88,7 @@ cdef class Publications:
             subscription.status is not self._active
             or subscription.expires is not None
             or subscription.throttling_s
-            or subscription.condition.jexl
+            or subscription.has_expression
             or subscription.originator
             or self._waiting >= self._waiting_max
             or self._waiting_bytes >= self._waiting_bytes_max

@@ -48,6 +48,7 @@ REMEMBERED_MAX_BYTES: Final = 1024
 ORIGINATOR: Final = "originator"
 """Of the rest, and no part of the API's document."""
 
+_EXPRESSION: Final = b'"jexlExpression"'
 _SEPARATOR: Final = b"\x1f"
 _MADE_OTHERWISE: Final = frozenset({"id", "status", "subject", "notification"})
 _CONDITION_DEFAULTS: Final = {"attrs": [], "notifyOnMetadataChange": True}
@@ -164,16 +165,61 @@ def has_service_path(packed: bytes, service_path: str) -> bool:
     return packed.startswith(service_path.encode() + _SEPARATOR)
 
 
+class _UnpackedSubscription(Subscription):
+    """Reads its selectors and its condition when they are looked at: a notification needs none."""
+
+    __slots__ = ("_condition", "_entities", "_sections")
+
+    _sections: Sections  # of one that was not made otherwise
+    _entities: tuple[EntitySelector, ...]
+    _condition: Condition
+
+    @property
+    def entities(self) -> tuple[EntitySelector, ...]:
+        try:
+            return self._entities
+        except AttributeError:
+            self._entities = read_entities(self._sections.entities)
+            return self._entities
+
+    @entities.setter
+    def entities(self, entities: tuple[EntitySelector, ...]) -> None:
+        self._entities = entities
+
+    @property
+    def condition(self) -> Condition:
+        try:
+            return self._condition
+        except AttributeError:
+            self._condition = recall_condition(self._sections.condition)
+            return self._condition
+
+    @condition.setter
+    def condition(self, condition: Condition) -> None:
+        self._condition = condition
+
+    @property
+    def has_expression(self) -> bool:
+        condition: Condition | None = getattr(self, "_condition", None)
+        if condition is None and _EXPRESSION not in self._sections.condition:
+            return False
+        return bool(self.condition.jexl)
+
+
 def unpack(subscription_id: str, packed: bytes) -> Subscription:
     """The subscription of that id."""
     sections = read_sections(packed)
-    subscription = Subscription(
-        subscription_id,
-        sections.service_path.decode(),
-        read_entities(sections.entities),
-        recall_condition(sections.condition),
-        recall_delivery(sections.notification),
-    )
+    subscription = _UnpackedSubscription.__new__(_UnpackedSubscription)
+    subscription._sections = sections
+    subscription.id = subscription_id
+    subscription.service_path = sections.service_path.decode()
+    subscription.delivery = recall_delivery(sections.notification)
+    subscription.description = subscription.originator = ""
+    subscription.expires = None
+    subscription.throttling_s = 0
+    subscription.status = SubscriptionStatus.ACTIVE
+    subscription.pending = 0
+    subscription.counters = Counters()
     if sections.rest:
         _read_rest(sections.rest, subscription)
     if sections.progress:

@@ -144,6 +144,11 @@ class Subscription:
     counters: Counters = field(default_factory=Counters)
     pending: int = 0  # of durable deliveries: not yet taken by the receiver
 
+    @property
+    def has_expression(self) -> bool:
+        """Whether an expression (jexlExpression) decides, too."""
+        return bool(self.condition.jexl)
+
     def is_expired(self, now: float) -> bool:
         """Whether its time is over."""
         return self.expires is not None and self.expires < now

@@ -150,7 +150,7 @@ def measure(kind: str, size: int, way: str, directory: Path) -> dict[str, Any]:
         "index_bytes_each": None if are_entities else index_bytes / size,
         "document_bytes_each": None if are_entities else document_bytes / size,
         "start_s": start_s if way == "journal" else None,
-        "start_cpu_s": before.since(empty_cpu).total_s if way == "journal" else None,
+        "start_cpu_s": max(0.0, before.since(empty_cpu).total_s) if way == "journal" else None,
         "create_cpu_us": spent.total_s / size * 1e6 if way == "http" else None,
     }
 

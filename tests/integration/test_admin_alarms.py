@@ -99,6 +99,7 @@ class TestNotifications:
             api.put("/v2/entities/E/attrs/x/value", b"2", content_type="text/plain")
             connection, _ = endpoint.accept()
             with connection:
+                assert connection.recv(1)  # a response to nothing would be none
                 connection.sendall(
                     b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
                 )

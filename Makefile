@@ -5,6 +5,9 @@ PYTHON ?= python3
 PORT ?= 1026
 DATA_DIR ?= ./rigel-data
 
+# Each of them has brokers of its own.
+TEST_PROCESSES ?= 4
+
 VENV := .venv
 BIN := $(VENV)/bin
 # What the compiled parts are made of.
@@ -33,7 +36,7 @@ run: $(VENV)/.installed
 	$(BIN)/rigel broker --port $(PORT) --data-dir $(DATA_DIR) $(FLAGS)
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses $(TEST_PROCESSES) --dist loadfile
 
 asan: $(VENV)/.installed-test
 	$(BIN)/python tests/sanitizer/run.py

@@ -216,6 +216,12 @@ class TestConvenience:
         assert api.delete(path).json == OK
         assert api.delete(path).json["code"] == "472"
 
+    def test_an_entity_without_attributes(self, api: Api) -> None:
+        created = api.post("/v1/contextEntities/type/T/id/E", {}).json
+        assert created["contextResponses"] == [{"statusCode": OK}]
+        other = api.get("/v1/contextEntities/type/T/id/E/attributes/A?entity::type=U").json
+        assert other["statusCode"]["details"] == "non-matching entity::types in URL"
+
     def test_entities_of_a_type(self, api: Api) -> None:
         update(api, "APPEND", element("E1", attribute("A", "1")), element("E2", type="U"))
         assert found(api.get("/v1/contextEntityTypes/T").json) == ["E1"]

@@ -80,7 +80,11 @@ class EntityRoutes:
     async def get_attribute(self, call: Call) -> Reply:
         """GET of one attribute of an entity."""
         entity_id, name = call.captures["id"], call.captures["name"]
-        page = await self._queries.find(call, _ask(call, entity_id=entity_id, names=(name,)))
+        try:
+            asked = _ask(call, entity_id=entity_id, names=(name,))
+        except BadRequest as error:
+            return reply_json({"statusCode": status_of(error).render()})
+        page = await self._queries.find(call, asked)
         if page.entities:
             shown = select_attributes(page.entities[0], (name,))
             return reply_json(
@@ -170,12 +174,15 @@ class EntityRoutes:
 def _render_responses(outcome: ElementStatus, as_object: bool) -> dict[str, Any]:
     """The answer of POST and PUT of an entity; the error alone if there is but one thing."""
     update, status = outcome
-    if status.code == CONTEXT_ELEMENT_NOT_FOUND or not update.attributes:
+    if status.code == CONTEXT_ELEMENT_NOT_FOUND:
         return {"errorCode": StatusCode(CONTEXT_ELEMENT_NOT_FOUND, update.id).render()}
     if status.code != OK:
         return {"errorCode": status.render()}
-    attributes = render_updated(update, as_object)
-    return {"contextResponses": [{"attributes": attributes, "statusCode": status.render()}]}
+    response: dict[str, Any] = {}
+    if update.attributes:
+        response["attributes"] = render_updated(update, as_object)
+    response["statusCode"] = status.render()
+    return {"contextResponses": [response]}
 
 
 def _read_type(call: Call) -> str:

@@ -42,9 +42,9 @@ _TOO_MANY_LOCATIONS: Final = (
     "Use ignoreType metadata if you want to add additional informative locations."
 )
 # Metadata that made an attribute a location, a point, before there were geo types (Orion 3.4,
-# "Geolocation capabilities").
+# "Geolocation capabilities"); the second is how an early Orion misspelt it.
 _MARK: Final = "location"
-_MARKED: Final = "WGS84"
+_MARKED: Final = ("WGS84", "WSG84")
 _MARKED_TYPE: Final = "geo:point"
 # A member of an enumeration costs ten times as much to reach as a global (Python 3.11).
 _UPDATE: Final = UpdateAction.UPDATE
@@ -135,7 +135,7 @@ def is_candidate(attribute: Attribute, by_metadata: bool = False) -> bool:
 
 def _is_marked(attribute: Attribute) -> bool:
     mark = attribute.metadata.get(_MARK)
-    return mark is not None and mark["value"] == _MARKED
+    return mark is not None and mark["value"] in _MARKED
 
 
 def find_location(

@@ -108,8 +108,6 @@ def decode_metadata(documents: Iterable[dict[str, Any]]) -> Metadata:
         value = document.get("value")
         if value is None or value == "":
             raise BadRequest("missing metadata value")
-        if name == "location" and value == _MISSPELT:
-            value = "WGS84"
         metadata[name] = {"type": metadata_type, "value": value}
     return metadata
 
@@ -134,6 +132,9 @@ def render_attributes(
 
 def sort_metadata(metadata: Metadata) -> Metadata:
     """The metadata by their names, as Orion 3 has them of its database."""
+    mark = metadata.get("location")
+    if mark is not None and mark["value"] == _MISSPELT:
+        metadata = {**metadata, "location": {**mark, "value": "WGS84"}}
     return dict(sorted(metadata.items())) if len(metadata) > 1 else metadata
 
 

@@ -59,10 +59,13 @@ class StatusCode(NamedTuple):
 
     def render(self) -> dict[str, str]:
         """As the field statusCode or errorCode."""
-        document = {"code": str(self.code), "reasonPhrase": self.phrase}
         if self.details:
-            document["details"] = self.details
-        return document
+            return {
+                "code": str(self.code),
+                "details": self.details,
+                "reasonPhrase": self.phrase,
+            }
+        return {"code": str(self.code), "reasonPhrase": self.phrase}
 
 
 STATUS_OK: Final = StatusCode(OK)

@@ -79,7 +79,7 @@ def refuse_notification(error: NgsiError, as_text: bool = False) -> Reply:
 def refuse_registration(error: NgsiError, as_text: bool = False) -> Reply:
     """The error of registerContext."""
     status = status_of(error).render()
-    return _reply(error, as_text, {"registrationId": NO_ID, "errorCode": status})
+    return _reply(error, as_text, {"errorCode": status, "registrationId": NO_ID})
 
 
 def refuse_availability(error: NgsiError, as_text: bool = False) -> Reply:

@@ -121,7 +121,14 @@ class UpdateRoutes:
                 continue
             for part in parts:
                 lost = lost or _LOST.get(part.fate, "")
-            outcomes += _join(parts) if parts else self.apply(call, element, action)
+            if parts:
+                outcomes += _join(parts)
+                continue
+            applied = self.apply(call, element, action)
+            is_missing = all(item.status.code == CONTEXT_ELEMENT_NOT_FOUND for item in applied)
+            # Where providers are not asked, one of them may have it.
+            if not is_missing or self._forwarding.is_open(call.origin):
+                outcomes += applied
         # As Orion, what was done all the same is not told.
         if lost or not outcomes:
             raise NotFound(lost)

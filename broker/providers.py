@@ -132,17 +132,7 @@ def _covers(selector: EntitySelector, entity_id: str, entity_type: str | None) -
 
 def _may_meet(asked: EntitySelector, registered: EntitySelector) -> bool:
     """Whether some entity can be meant by both; two patterns are taken to meet."""
-    if asked.id is not None:
-        if registered.id is not None:
-            if registered.id != asked.id:
-                return False
-        elif registered.id_pattern is not None and not registered.id_pattern.search(asked.id):
-            return False
-    elif (
-        registered.id is not None
-        and asked.id_pattern is not None
-        and not asked.id_pattern.search(registered.id)
-    ):
+    if not asked.meets_id_of(registered):
         return False
     if asked.type is not None:
         if registered.type is not None:

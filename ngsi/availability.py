@@ -49,17 +49,7 @@ def meets(asked: EntitySelector, registered: EntitySelector) -> bool:
 
     Who asks for a type is not told of entities registered without one.
     """
-    if asked.id is not None:
-        if registered.id is not None:
-            if registered.id != asked.id:
-                return False
-        elif registered.id_pattern is not None and not registered.id_pattern.search(asked.id):
-            return False
-    elif (
-        registered.id is not None
-        and asked.id_pattern is not None
-        and not asked.id_pattern.search(registered.id)
-    ):
+    if not asked.meets_id_of(registered):
         return False
     if asked.type:
         if registered.type_pattern is not None:

@@ -94,6 +94,16 @@ class EntitySelector:
             return self.type == entity_type
         return self.type_pattern is None or self.type_pattern.search(entity_type)
 
+    def meets_id_of(self, other: EntitySelector) -> bool:
+        """Whether some id can be meant by both; two patterns are taken to meet."""
+        if self.id is not None and other.id is not None:
+            return self.id == other.id
+        if self.id is not None:
+            return other.id_pattern is None or other.id_pattern.search(self.id)
+        if other.id is not None:
+            return self.id_pattern is None or self.id_pattern.search(other.id)
+        return True
+
 
 class AlterationType(Enum):
     """What happened to an entity (Orion API, "Subscriptions based in alteration type")."""

@@ -12,9 +12,9 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_Contains, PyDict_Next, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
 
 from _native.records cimport JsonText, write_string
+from _native.decoding cimport intern
 from _native.model cimport (
     AttributeUpdate,
     EntityUpdate,
@@ -27,20 +27,9 @@ cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
     Py_UCS4 PyUnicode_READ(int kind, const void *data, Py_ssize_t index)
     const void *PyUnicode_DATA(object text)
-    void PyUnicode_InternInPlace(PyObject **text)
 
 cdef enum:
     ASCII = 128
-
-
-cdef str intern(str text):
-    cdef PyObject *reference = <PyObject *>text
-    cdef str interned
-    Py_INCREF(text)
-    PyUnicode_InternInPlace(&reference)
-    interned = <str>reference
-    Py_XDECREF(reference)
-    return interned
 
 
 @cython.final

@@ -5,8 +5,8 @@
 
 What `broker.http.entities` defines for all of them, here for those that most are, with no Python
 in between: the text of the body is parsed (`parsing`), the kernel does the update (`kernel`), an
-entity is written as JSON (`rendering`). What is not ordinary is left to the routes, untouched; and so is whatever
-is wrong, for they own the errors.
+entity is written as JSON (`rendering`). What is not ordinary is left to the routes, untouched; and
+so is whatever is wrong, for they own the errors.
 """
 
 cimport cython

@@ -43,6 +43,7 @@ from broker.update import (
     UpdateOptions,
     compute_change,
 )
+from broker.update_completion import complete_update
 from broker.update_report import Shortfall, UpdateReport
 from ngsi.errors import (
     BadRequest,
@@ -66,7 +67,6 @@ from ngsi.model import (
 )
 from ngsi.subscription import Subscription
 from ngsi.syntax import MAX_IDENTITY_LENGTH
-from ngsi.v1.autocast import cast
 from ngsi.v2.entities import WRONG_EXPIRY
 
 ParseAttributes: TypeAlias = Callable[[bytes, bool], dict[str, AttributeUpdate] | None]
@@ -349,7 +349,7 @@ class Engine:
         found = tenant.entities.find(update.id, update.type, scope)
         outcomes = []
         for one in found or (None,):
-            filled = self._fill(update, one, options)
+            filled = complete_update(update, one, options, self._casts)
             is_new = one is None
             outcome = Outcome(update.id, filled.type or "", is_new)
             self._journal.admit()
@@ -366,38 +366,9 @@ class Engine:
         found = self.tenant(origin.tenant).entities.find(
             update.id, update.type, origin.scope.for_update()
         )
-        attributes = self._fill(update, found[0] if found else None, V1_UPDATE).attributes
+        entity = found[0] if found else None
+        attributes = complete_update(update, entity, V1_UPDATE, self._casts).attributes
         return EntityUpdate(update.id, update.type, attributes)
-
-    def _fill(
-        self, update: EntityUpdate, entity: Entity | None, options: UpdateOptions
-    ) -> EntityUpdate:
-        current = {} if entity is None else entity.attributes
-        attributes = update.attributes
-        is_typed = options.typed_values
-        if (self._casts and not is_typed) or any(
-            given.type is None or given.value is None for given in attributes.values()
-        ):
-            attributes = {
-                name: self._fill_attribute(given, current.get(name), is_typed)
-                for name, given in attributes.items()
-            }
-        entity_type = (update.type or "") if entity is None else entity.type
-        return EntityUpdate(update.id, entity_type, attributes)
-
-    def _fill_attribute(
-        self, given: AttributeUpdate, former: Attribute | None, is_typed: bool
-    ) -> AttributeUpdate:
-        attribute_type, value = given.type, given.value
-        if attribute_type is None:
-            attribute_type = "" if former is None else former.type
-        if is_typed:
-            pass
-        elif value is None:
-            value = "" if former is None else former.value
-        elif self._casts:
-            value = cast(attribute_type, value)
-        return AttributeUpdate(attribute_type, value, given.metadata)
 
     def _is_done_ordinarily(
         self, origin: Origin, update: EntityUpdate, action: UpdateAction, options: UpdateOptions
